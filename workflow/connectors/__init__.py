@@ -1,0 +1,1 @@
+"""Outside services that an order's steps call: antifraud, payments, stock, carrier."""

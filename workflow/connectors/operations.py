@@ -1,0 +1,191 @@
+"""
+One builder per operation: plain arguments in, a `Call` out.
+
+The idempotency key is `{order}:{operation}` or `{order}:{operation}:{subject}`. A subject is
+there when an order can rightly have the effect more than once: one capture per invoice, one
+refund per returned invoice or cancellation.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import quote
+
+from workflow.connectors.protocol import Call
+
+
+@dataclass(frozen=True, slots=True)
+class StockItem:
+    """An order line as the stock service sees it; `unique_id` tells two lines of one SKU apart."""
+
+    unique_id: str
+    sku_id: str
+    seller: str
+    quantity: int
+
+    def as_body(self) -> dict[str, Any]:
+        return {
+            "uniqueId": self.unique_id,
+            "id": self.sku_id,
+            "seller": self.seller,
+            "quantity": self.quantity,
+        }
+
+
+def analyze_order(
+    *,
+    order_id: str,
+    value_cents: int,
+    currency: str,
+    payments: Sequence[Mapping[str, Any]],
+    request_id: str,
+) -> Call:
+    """
+    This function will ask antifraud for a verdict.
+
+    While the verdict is pending the same key asks again and gets the verdict as it is by then.
+    """
+    body = {
+        "orderId": order_id,
+        "value": value_cents,
+        "currency": currency,
+        "payments": [dict(payment) for payment in payments],
+    }
+    return _post("antifraud", "analysis", "/analyses", body, request_id=request_id)
+
+
+def authorize_payment(
+    *,
+    order_id: str,
+    value_cents: int,
+    currency: str,
+    payments: Sequence[Mapping[str, Any]],
+    request_id: str,
+) -> Call:
+    """This function will ask the gateway to set the order's value aside for us."""
+    body = {
+        "orderId": order_id,
+        "value": value_cents,
+        "currency": currency,
+        "payments": [dict(payment) for payment in payments],
+    }
+    return _post("payments", "authorization", "/authorizations", body, request_id=request_id)
+
+
+def capture_payment(
+    *,
+    order_id: str,
+    transaction_id: str,
+    value_cents: int,
+    invoice_number: str,
+    request_id: str,
+) -> Call:
+    """This function will take the money of one invoice out of what was authorized."""
+    body = {
+        "orderId": order_id,
+        "transactionId": transaction_id,
+        "value": value_cents,
+        "invoiceNumber": invoice_number,
+    }
+    return _post(
+        "payments", "capture", "/captures", body, subject=invoice_number, request_id=request_id
+    )
+
+
+def void_payment(*, order_id: str, transaction_id: str | None, request_id: str) -> Call:
+    """
+    This function will give back what was authorized and not captured.
+
+    `transaction_id` is None when the authorization's answer never arrived: the gateway finds it
+    by the order.
+    """
+    body = {"orderId": order_id, "transactionId": transaction_id}
+    return _post("payments", "void", "/voids", body, request_id=request_id)
+
+
+def refund_payment(
+    *,
+    order_id: str,
+    transaction_id: str | None,
+    value_cents: int,
+    invoice_number: str,
+    request_id: str,
+) -> Call:
+    """This function will pay back captured money, once per `invoice_number` (the return's)."""
+    body = {
+        "orderId": order_id,
+        "transactionId": transaction_id,
+        "value": value_cents,
+        "invoiceNumber": invoice_number,
+    }
+    return _post(
+        "payments", "refund", "/refunds", body, subject=invoice_number, request_id=request_id
+    )
+
+
+def reserve_stock(*, order_id: str, items: Sequence[StockItem], request_id: str) -> Call:
+    """This function will ask the stock service to hold the order's items."""
+    body = {"orderId": order_id, "items": [item.as_body() for item in items]}
+    return _post("stock", "reservation", "/reservations", body, request_id=request_id)
+
+
+def confirm_stock(*, order_id: str, reservation_id: str | None, request_id: str) -> Call:
+    """This function will turn the reservation into a firm one, once the order is paid."""
+    body = {"orderId": order_id, "reservationId": reservation_id}
+    return _post("stock", "confirmation", "/confirmations", body, request_id=request_id)
+
+
+def withdraw_stock(*, order_id: str, reservation_id: str | None, request_id: str) -> Call:
+    """This function will take the items off the shelf's count, once handling has begun."""
+    body = {"orderId": order_id, "reservationId": reservation_id}
+    return _post("stock", "withdrawal", "/withdrawals", body, request_id=request_id)
+
+
+def release_stock(*, order_id: str, reservation_id: str | None, request_id: str) -> Call:
+    """This function will let go of whatever the order still holds."""
+    body = {"orderId": order_id, "reservationId": reservation_id}
+    return _post("stock", "release", "/releases", body, request_id=request_id)
+
+
+def track_package(*, order_id: str, tracking_number: str, request_id: str) -> Call:
+    """This function will ask the carrier where a package is. Reading has no effect outside."""
+    return Call(
+        connector="carrier",
+        operation="tracking",
+        method="GET",
+        path=f"/trackings/{quote(tracking_number, safe='')}",
+        body=None,
+        idempotency_key=idempotency_key(order_id, "tracking", tracking_number),
+        request_id=request_id,
+    )
+
+
+def idempotency_key(order_id: str, operation: str, subject: str | None = None) -> str:
+    """
+    This function will name a business effect by the key that all its attempts share.
+
+    Parts are percent-encoded: invoice numbers hold slashes, blanks and colons in real life, and
+    a header holds visible ASCII only.
+    """
+    parts = [order_id, operation] if subject is None else [order_id, operation, subject]
+    return ":".join(quote(part, safe="") for part in parts)
+
+
+def _post(
+    connector: Literal["antifraud", "payments", "stock"],
+    operation: str,
+    path: str,
+    body: Mapping[str, Any],
+    *,
+    request_id: str,
+    subject: str | None = None,
+) -> Call:
+    return Call(
+        connector=connector,
+        operation=operation,
+        method="POST",
+        path=path,
+        body=body,
+        idempotency_key=idempotency_key(body["orderId"], operation, subject),
+        request_id=request_id,
+    )
