@@ -1,0 +1,204 @@
+"""Every setting of the project. Values come from the environment through `oms.env`."""
+
+import os
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+from oms.env import (
+    env_bool,
+    env_choice,
+    env_database,
+    env_float,
+    env_int,
+    env_list,
+    env_secret,
+    env_str,
+)
+from oms.ops.logs import logging_config
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# Process
+ROLES = ("web", "workflow", "backoffice", "sandbox", "command")
+ROLE = env_choice("BULKHEAD_ROLE", "command", ROLES)
+DEBUG = env_bool("DEBUG", False)
+SECRET_KEY = env_secret("SECRET_KEY") or ""
+if not SECRET_KEY:
+    raise ImproperlyConfigured("SECRET_KEY is not set: expected 50 random characters or more.")
+ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
+ROOT_URLCONF = "oms.urls"
+WSGI_APPLICATION = "oms.wsgi.application"
+APPEND_SLASH = False
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django.contrib.postgres",
+    "rest_framework",
+    "django_filters",
+    "django_q",
+    "oms.ops",
+    "oms.access",
+    "oms.orders",
+    "workflow",
+    "feeds",
+    "search",
+    "oms.api",
+    "oms.backoffice",
+]
+
+MIDDLEWARE = [
+    "oms.ops.requests.RequestIdMiddleware",
+    "oms.api.middleware.ApiBoundaryMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# Database: one budget of time and connections per role. Pools only in web: they corrupt after fork.
+STATEMENT_TIMEOUT_MS = {"web": 10_000, "workflow": 15_000, "backoffice": 120_000}.get(ROLE, 0)
+DATABASES = {"default": env_database("DATABASE_URL")}
+_options = DATABASES["default"]["OPTIONS"]
+assert isinstance(_options, dict)
+_options.setdefault("application_name", f"bulkhead-{ROLE}")
+_options.setdefault("connect_timeout", "5")
+_options.setdefault("tcp_user_timeout", "15000")
+_options["options"] = " ".join(
+    filter(
+        None,
+        (
+            str(_options.get("options", "")),
+            f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
+            "-c lock_timeout=5000" if ROLE in {"web", "workflow"} else "",
+            "-c idle_in_transaction_session_timeout=30000" if ROLE in {"web", "workflow"} else "",
+        ),
+    )
+)
+if ROLE == "web":
+    _options["pool"] = {"min_size": 1, "max_size": env_int("WEB_DB_POOL", 8, minimum=1), "timeout": 5}
+else:
+    DATABASES["default"]["CONN_MAX_AGE"] = None
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Task clusters. Why each value: docs/adr/0004-task-clusters.md
+TASK_TIMEOUT_SECONDS = 30
+_cluster = {
+    "orm": "default",
+    "workers": env_int("WORKFLOW_WORKERS", 3, minimum=1),
+    "queue_limit": env_int("WORKFLOW_WORKERS", 3, minimum=1),
+    "poll": 0.05,
+    "timeout": TASK_TIMEOUT_SECONDS,
+    "retry": 4 * TASK_TIMEOUT_SECONDS,
+    "max_attempts": 1,
+    "ack_failures": True,
+    "save_limit": -1,
+    "catch_up": False,
+    "recycle": 500,
+    "label": "Task queue",
+}
+Q_CLUSTER = {
+    "name": "workflow",
+    **_cluster,
+    "ALT_CLUSTERS": {
+        "workflow": dict(_cluster),
+        "backoffice": {**_cluster, "workers": 1, "queue_limit": 1, "timeout": 3600, "retry": 14_400},
+    },
+}
+Q_CLUSTER_NAME = os.environ.get("Q_CLUSTER_NAME", "workflow")
+
+# Workflow
+WINDOW_TO_CANCEL_SECONDS = env_int("WINDOW_TO_CANCEL_SECONDS", 1800)
+# Orders above this value wait for somebody to authorize them; 0: none do.
+AUTHORIZATION_ABOVE_CENTS = env_int("AUTHORIZATION_ABOVE_CENTS", 0)
+WORK_LEASE_SECONDS = env_int("WORK_LEASE_SECONDS", 20, minimum=2)
+WORK_MAX_ATTEMPTS = env_int("WORK_MAX_ATTEMPTS", 12, minimum=1)
+SWEEP_SECONDS = env_float("SWEEP_SECONDS", 2.0, minimum=0.1)
+CLUSTER_STUCK_SECONDS = env_float("CLUSTER_STUCK_SECONDS", 15.0, minimum=1.0)
+
+# Connectors
+SANDBOX_URL = env_str("SANDBOX_URL", "http://127.0.0.1:8011")
+CONNECTORS = {
+    "antifraud": env_str("ANTIFRAUD_URL", f"{SANDBOX_URL}/antifraud"),
+    "payments": env_str("PAYMENTS_URL", f"{SANDBOX_URL}/payments"),
+    "stock": env_str("STOCK_URL", f"{SANDBOX_URL}/stock"),
+    "carrier": env_str("CARRIER_URL", f"{SANDBOX_URL}/carrier"),
+}
+CONNECTOR_TIMEOUT_SECONDS = env_float("CONNECTOR_TIMEOUT_SECONDS", 5.0, minimum=0.1)
+
+# API
+DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
+APP_KEY_CACHE_SECONDS = env_float("APP_KEY_CACHE_SECONDS", 5.0)
+# How many proxies of ours write X-Forwarded-For; everything before theirs is the caller's claim.
+TRUSTED_PROXY_COUNT = env_int("TRUSTED_PROXY_COUNT", 1 if env_bool("BEHIND_PROXY", False) else 0)
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["oms.api.authentication.AppKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["oms.api.authentication.HasScope"],
+    "DEFAULT_RENDERER_CLASSES": ["oms.api.rendering.OrjsonRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["oms.api.parsing.JsonBodyParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "oms.api.rendering.AlwaysJson",
+    "EXCEPTION_HANDLER": "oms.api.errors.answer_exception",
+    "DEFAULT_METADATA_CLASS": None,
+    "UNAUTHENTICATED_USER": None,
+}
+
+# People
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / ".local" / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = True
+LOGIN_URL = "admin:login"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+# Transport
+HTTPS = env_bool("HTTPS", True)
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^api/", r"^(healthz|livez)$"]
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env_bool("BEHIND_PROXY", False) else None
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = True
+
+LOGGING = logging_config(level=env_choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")), role=ROLE)
+LOGGING_CONFIG = "oms.ops.logs.configure"

@@ -1,0 +1,1 @@
+"""Makes orders findable with Meilisearch. Nothing critical may import this package."""

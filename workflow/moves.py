@@ -1,0 +1,180 @@
+"""
+The only writer of an order's status.
+
+One order or two hundred take the same statements: the caller locks, decides in Python what happens
+to each order, and `write_changes` updates the rows, appends the events, closes the work items of
+the statuses left and opens those of the statuses reached, all in the caller's transaction.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from django.db import connection
+
+from oms.orders.ledger import NewEvent, record_events
+from oms.orders.locks import LockedOrder
+from oms.orders.statuses import Status
+from workflow.budgets import budget_ends_at
+from workflow.flows import EVENT_KINDS, Action, TransitionNotAllowed, find_next_status
+from workflow.policies import policies
+from workflow.steps import UNBOUND_STEPS, openings_of
+from workflow.work import NewWorkItem, add_work_items, close_bound_items
+
+AUTHORIZING: Final = frozenset(
+    {Action.PASS_ANTIFRAUD, Action.AUTHORIZE_FULFILLMENT, Action.AUTHORIZE_BY_MARKETPLACE}
+)
+CANCELING: Final = frozenset({Action.CANCEL, Action.ACCEPT_CANCELLATION})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """
+    What happens to one locked order: a move of the table, a forced move, or an event without move.
+
+    `action` decides the next status. Without one, `kind` names the event; with both, `kind` wins
+    over the table's name. `forced_to` is the repair that goes around the table.
+    """
+
+    order: LockedOrder
+    actor: str
+    action: Action | None = None
+    forced_to: Status | None = None
+    kind: str = ""
+    reason: str = ""
+    changes: Mapping[str, list[Any]] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    parts_changed: bool = False
+    authorizes: bool = False
+
+    def next_status(self) -> Status:
+        """
+        This function will return the status that the order reaches.
+
+        :raises TransitionNotAllowed: if the table of its flow has no such move.
+        """
+        if self.forced_to is not None:
+            return self.forced_to
+        if self.action is None:
+            return self.order.status
+        reached = find_next_status(self.order.flow, self.order.status, self.action)
+        if reached is None:
+            raise TransitionNotAllowed(
+                order_id=self.order.order_id,
+                flow=self.order.flow,
+                status=self.order.status,
+                action=self.action,
+            )
+        return reached
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What `write_changes` did: the status each order has now, and the work that is due at once."""
+
+    statuses: dict[int, Status]
+    due_item_ids: list[int]
+
+
+def write_changes(changes: Sequence[Change]) -> Written:
+    """
+    This function will apply changes to locked orders, each order at most once.
+
+    :raises TransitionNotAllowed: if one of the moves is illegal; nothing is written then.
+    """
+    reached = {change.order.pk: change.next_status() for change in changes}
+    if not changes:
+        return Written(reached, [])
+    _update_orders(changes, reached)
+    record_events([_event_of(change, reached[change.order.pk]) for change in changes])
+    moved = [change for change in changes if change.action or change.forced_to]
+    if not moved:
+        return Written(reached, [])
+    close_bound_items([change.order.pk for change in moved], keep=UNBOUND_STEPS)
+    items = [item for change in moved for item in _opened_items(change, reached[change.order.pk])]
+    return Written(reached, add_work_items(items))
+
+
+def write_change(change: Change) -> Written:
+    """This function will apply one change: `write_changes` for a single order."""
+    return write_changes([change])
+
+
+def _update_orders(changes: Sequence[Change], reached: Mapping[int, Status]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _UPDATE_ORDERS,
+            [
+                [change.order.pk for change in changes],
+                [reached[change.order.pk] for change in changes],
+                [change.order.read_at for change in changes],
+                [_moves(change) for change in changes],
+                [_budget_end(change, reached[change.order.pk]) for change in changes],
+                [change.authorizes or change.action in AUTHORIZING for change in changes],
+                [change.reason if change.action in CANCELING else "" for change in changes],
+            ],
+        )
+
+
+_UPDATE_ORDERS: Final = """
+    UPDATE orders_order o SET
+        version = o.version + 1,
+        last_change_at = c.at,
+        status = c.status,
+        status_since = CASE WHEN c.moves THEN c.at ELSE o.status_since END,
+        budget_ends_at = CASE WHEN c.moves THEN c.budget_ends_at ELSE o.budget_ends_at END,
+        authorized_at = CASE WHEN c.authorizes THEN coalesce(o.authorized_at, c.at)
+                             ELSE o.authorized_at END,
+        invoiced_at = CASE WHEN c.moves AND c.status = 'invoiced' THEN c.at ELSE o.invoiced_at END,
+        canceled_at = CASE WHEN c.moves AND c.status = 'canceled' THEN c.at ELSE o.canceled_at END,
+        cancel_reason = CASE WHEN c.cancel_reason = '' THEN o.cancel_reason ELSE c.cancel_reason END
+    FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[], %s::bool[], %s::timestamptz[],
+                %s::bool[], %s::text[])
+         AS c (id, status, at, moves, budget_ends_at, authorizes, cancel_reason)
+    WHERE o.id = c.id
+"""
+
+
+def _moves(change: Change) -> bool:
+    return change.action is not None or change.forced_to is not None
+
+
+def _budget_end(change: Change, status: Status) -> datetime | None:
+    return budget_ends_at(status, priority=change.order.priority, since=change.order.read_at)
+
+
+def _event_of(change: Change, status: Status) -> NewEvent:
+    order = change.order
+    changed: dict[str, list[Any]] = dict(change.changes)
+    if status is not order.status:
+        changed = {"status": [order.status, status], **changed}
+    return NewEvent(
+        order_pk=order.pk,
+        seq=order.version + 1,
+        kind=change.kind or (EVENT_KINDS[change.action] if change.action else "order.forced"),
+        actor=change.actor,
+        reason=change.reason,
+        status=status,
+        last_status=order.status,
+        occurred_at=order.read_at,
+        last_change_at=order.last_change_at,
+        changes=changed,
+        data=dict(change.data),
+        parts_changed=change.parts_changed,
+    )
+
+
+def _opened_items(change: Change, status: Status) -> list[NewWorkItem]:
+    order = change.order
+    rules = policies.rules_of(order.seller_id)
+    return [
+        NewWorkItem(
+            order_pk=order.pk,
+            step=opening.step,
+            priority=order.priority,
+            due_at=order.read_at
+            + (rules.window_to_cancel if opening.after is None else opening.after),
+        )
+        for opening in openings_of(order.flow, status)
+    ]
