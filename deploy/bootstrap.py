@@ -90,7 +90,7 @@ def fingerprint(wanted: str) -> str:
 
 
 def base_python() -> str:
-    """This function will name the interpreter itself, not the environment it may be called from."""
+    """This function will name the interpreter itself, not an environment made from it."""
     return str(getattr(sys, "_base_executable", None) or sys.executable)
 
 
@@ -101,7 +101,9 @@ def find_uv() -> str | None:
 
 def fetch_uv() -> str | None:
     command = [base_python(), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    done = subprocess.run([*command, "--target", str(LOCAL / "uv"), UV], capture_output=True, text=True)
+    done = subprocess.run(
+        [*command, "--target", str(LOCAL / "uv"), UV], capture_output=True, text=True
+    )
     return find_uv() if done.returncode == 0 else None
 
 
@@ -113,7 +115,15 @@ def sync_with_uv(uv: str, wanted: str) -> bool:
         made = [uv, "venv", "--quiet", "--clear", "--python", base_python(), str(VENV)]
         if subprocess.run(made, env=environment).returncode != 0:
             return False
-    synced = [uv, "pip", "sync", "--python", str(VENV_PYTHON), "--require-hashes", "--compile-bytecode"]
+    synced = [
+        uv,
+        "pip",
+        "sync",
+        "--python",
+        str(VENV_PYTHON),
+        "--require-hashes",
+        "--compile-bytecode",
+    ]
     return subprocess.run([*synced, str(REQUIREMENTS[wanted])], env=environment).returncode == 0
 
 

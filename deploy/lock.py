@@ -30,7 +30,17 @@ def main(arguments: list[str]) -> int:
         return 1
     for name, extras in OUTPUTS.items():
         target = str(Path("deploy") / name)
-        command = [uv, "pip", "compile", "pyproject.toml", *extras, *OPTIONS, *arguments, "-o", target]
+        command = [
+            uv,
+            "pip",
+            "compile",
+            "pyproject.toml",
+            *extras,
+            *OPTIONS,
+            *arguments,
+            "-o",
+            target,
+        ]
         if code := subprocess.run(command).returncode:
             return code
     return 0

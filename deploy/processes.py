@@ -58,11 +58,11 @@ def state_and_parent(pid: int) -> tuple[str, int] | None:
 
 
 def children_of(parent: int) -> Iterator[int]:
-    """This function will list the direct children that still run; zombies are left out."""
+    """This function will list the direct children, those that wait to be collected too."""
     if not PROC.is_dir():
         return
     for entry in PROC.iterdir():
-        if entry.name.isdigit() and (facts := state_and_parent(int(entry.name))):
-            state, found_parent = facts
-            if found_parent == parent and state != "Z":
+        if entry.name.isdigit():
+            facts = state_and_parent(int(entry.name))
+            if facts is not None and facts[1] == parent:
                 yield int(entry.name)

@@ -1,7 +1,6 @@
 """What every test may use. Fixtures of one subject live beside its tests."""
 
 import os
-from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import pytest
@@ -12,7 +11,7 @@ from django.db import connection
 @pytest.fixture(scope="session")
 def django_db_setup(
     django_db_setup: None, django_db_blocker: pytest_django.DjangoDbBlocker
-) -> Iterator[None]:
+) -> None:
     """
     This fixture will let transactional tests empty tables that refuse TRUNCATE in production.
 
@@ -28,7 +27,6 @@ def django_db_setup(
         )
         for (statement,) in cursor.fetchall():
             cursor.execute(statement)
-    yield
 
 
 @pytest.fixture(scope="session")
