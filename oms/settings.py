@@ -154,6 +154,9 @@ CONNECTORS = {
     "carrier": env_str("CARRIER_URL", f"{SANDBOX_URL}/carrier"),
 }
 CONNECTOR_TIMEOUT_SECONDS = env_float("CONNECTOR_TIMEOUT_SECONDS", 5.0, minimum=0.1)
+CONNECTOR_CALLS_AT_ONCE = env_int("CONNECTOR_CALLS_AT_ONCE", 20, minimum=1)
+# How many workers of all clusters one connector may keep busy at once.
+CONNECTOR_SLOTS = env_int("CONNECTOR_SLOTS", 2, minimum=1)
 
 # API
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
@@ -176,12 +179,13 @@ LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / ".local" / "static"
+# Where collectstatic put compressed copies; without it files come from the packages themselves.
+STATIC_ROOT = env_str("STATIC_ROOT") or None
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
-WHITENOISE_USE_FINDERS = True
+WHITENOISE_USE_FINDERS = STATIC_ROOT is None
 LOGIN_URL = "admin:login"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
