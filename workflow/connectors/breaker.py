@@ -93,7 +93,7 @@ def record_results(name: str, successes: int, failures: int, last_error: str) ->
         if successes > 0:
             cursor.execute(_RECORD_SUCCESS, [name])
         elif failures > 0:
-            parameters = {
+            parameters: dict[str, str | int | float] = {
                 "name": name,
                 "failures": failures,
                 "threshold": FAILURES_TO_OPEN,

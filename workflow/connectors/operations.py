@@ -3,7 +3,9 @@ One builder per operation: plain arguments in, a `Call` out.
 
 The idempotency key is `{order}:{operation}` or `{order}:{operation}:{subject}`. A subject is
 there when an order can rightly have the effect more than once: one capture per invoice, one
-refund per returned invoice or cancellation.
+refund per return invoice. Where `subject` is optional it is for the second time round: a void
+that found nothing is answered alike for ever under its key, so the void of an authorization that
+came late needs a key of its own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -61,6 +63,7 @@ def authorize_payment(
     currency: str,
     payments: Sequence[Mapping[str, Any]],
     request_id: str,
+    subject: str | None = None,
 ) -> Call:
     """This function will ask the gateway to set the order's value aside for us."""
     body = {
@@ -69,7 +72,14 @@ def authorize_payment(
         "currency": currency,
         "payments": [dict(payment) for payment in payments],
     }
-    return _post("payments", "authorization", "/authorizations", body, request_id=request_id)
+    return _post(
+        "payments",
+        "authorization",
+        "/authorizations",
+        body,
+        subject=subject,
+        request_id=request_id,
+    )
 
 
 def capture_payment(
@@ -92,15 +102,19 @@ def capture_payment(
     )
 
 
-def void_payment(*, order_id: str, transaction_id: str | None, request_id: str) -> Call:
+def void_payment(
+    *, order_id: str, transaction_id: str | None, request_id: str, is_late: bool = False
+) -> Call:
     """
     This function will give back what was authorized and not captured.
+
+    `is_late` undoes an authorization whose answer came after the first void: another effect.
 
     `transaction_id` is None when the authorization's answer never arrived: the gateway finds it
     by the order.
     """
     body = {"orderId": order_id, "transactionId": transaction_id}
-    return _post("payments", "void", "/voids", body, request_id=request_id)
+    return _post("payments", "void", "/voids", body, subject=_late(is_late), request_id=request_id)
 
 
 def refund_payment(
@@ -123,10 +137,14 @@ def refund_payment(
     )
 
 
-def reserve_stock(*, order_id: str, items: Sequence[StockItem], request_id: str) -> Call:
+def reserve_stock(
+    *, order_id: str, items: Sequence[StockItem], request_id: str, subject: str | None = None
+) -> Call:
     """This function will ask the stock service to hold the order's items."""
     body = {"orderId": order_id, "items": [item.as_body() for item in items]}
-    return _post("stock", "reservation", "/reservations", body, request_id=request_id)
+    return _post(
+        "stock", "reservation", "/reservations", body, subject=subject, request_id=request_id
+    )
 
 
 def confirm_stock(*, order_id: str, reservation_id: str | None, request_id: str) -> Call:
@@ -141,10 +159,22 @@ def withdraw_stock(*, order_id: str, reservation_id: str | None, request_id: str
     return _post("stock", "withdrawal", "/withdrawals", body, request_id=request_id)
 
 
-def release_stock(*, order_id: str, reservation_id: str | None, request_id: str) -> Call:
-    """This function will let go of whatever the order still holds."""
+def release_stock(
+    *, order_id: str, reservation_id: str | None, request_id: str, is_late: bool = False
+) -> Call:
+    """
+    This function will let go of whatever the order still holds.
+
+    `is_late` undoes a reservation whose answer came after the first release: another effect.
+    """
     body = {"orderId": order_id, "reservationId": reservation_id}
-    return _post("stock", "release", "/releases", body, request_id=request_id)
+    return _post(
+        "stock", "release", "/releases", body, subject=_late(is_late), request_id=request_id
+    )
+
+
+def _late(is_late: bool) -> str | None:
+    return "late" if is_late else None
 
 
 def track_package(*, order_id: str, tracking_number: str, request_id: str) -> Call:

@@ -1,0 +1,230 @@
+"""
+A small shop's life, so that a demo has something to look at: orders come in, an ERP handles them.
+
+It knows the public API only. Every act is decided from the order as the API shows it, so it goes
+on after any restart, on either side, without a memory of its own but the list of open orders.
+"""
+
+import asyncio
+import heapq
+import itertools
+import random
+import time
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from workflow.sandbox.agenda import Agenda, Errand
+from workflow.sandbox.erp import (
+    PLANS,
+    Act,
+    Authorize,
+    Cancel,
+    Close,
+    Invoice,
+    Ship,
+    StartHandling,
+    Wait,
+    next_act,
+)
+from workflow.sandbox.shop_api import ApiDownError, ShopApi
+from workflow.sandbox.shopping import MARKETPLACE, STOREFRONT, invent_order
+
+logger = structlog.get_logger(__name__)
+
+# Seconds between two acts on an order, as (shortest, longest), before `pace`.
+PAUSES: Mapping[type[Act], tuple[float, float]] = {
+    Authorize: (5.0, 20.0),
+    StartHandling: (30.0, 120.0),
+    Invoice: (15.0, 60.0),
+    Ship: (5.0, 20.0),
+    Cancel: (20.0, 30.0),
+}
+FIRST_LOOK_SECONDS = (3.0, 10.0)
+LONGEST_WAIT_SECONDS = 120.0
+LONGEST_BACKOFF_SECONDS = 60.0
+# An order whose acts are refused this often is left to the staff.
+REFUSALS_TO_GIVE_UP = 5
+MARKETPLACE_SHARE = 0.5
+
+
+class Backoff:
+    """Doubling pauses with jitter while the API is down, one warning per outage."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self._failures = 0
+
+    async def wait(self, error: ApiDownError) -> None:
+        self._failures += 1
+        if self._failures == 1:
+            logger.warning("trickle.api_down", cause=str(error))
+        seconds = min(LONGEST_BACKOFF_SECONDS, 2.0 ** min(self._failures - 1, 10))
+        await asyncio.sleep(seconds * self._chance.uniform(0.5, 1.0))
+
+    def reset(self) -> None:
+        self._failures = 0
+
+
+class Trickle:
+    """Places `orders_per_minute` and sees each through. `pace` scales every pause; 0 has none."""
+
+    def __init__(
+        self,
+        api: ShopApi,
+        agenda: Agenda,
+        *,
+        orders_per_minute: float,
+        pace: float = 1.0,
+        seed: int | None = None,
+    ) -> None:
+        self._api = api
+        self._agenda = agenda
+        self._orders_per_minute = orders_per_minute
+        self._pace = pace
+        self._chance = random.Random(seed)
+        self._backoff = Backoff(self._chance)
+        self._turn = itertools.count()
+        self._queue: list[tuple[float, int, float, Errand]] = []
+        self._news = asyncio.Event()
+        self._refusals: Counter[str] = Counter()
+
+    async def run(self) -> None:
+        """This function will run until it is canceled."""
+        async with self._api:
+            for errand in self._agenda.all_open():
+                self._look_later(errand, self._pause(FIRST_LOOK_SECONDS))
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._place_for_ever())
+                group.create_task(self._see_through_for_ever())
+
+    async def _place_for_ever(self) -> None:
+        while True:
+            affiliate_id = MARKETPLACE if self._chance.random() < MARKETPLACE_SHARE else STOREFRONT
+            number = str(time.time_ns() // 1_000_000)
+            await self._place(affiliate_id, invent_order(self._chance, affiliate_id, number))
+            # Poisson arrivals: shops have rushes and lulls.
+            await asyncio.sleep(self._chance.expovariate(self._orders_per_minute / 60))
+
+    async def _place(self, affiliate_id: str, order: Mapping[str, Any]) -> None:
+        """The same body until it is answered: placing is idempotent by the marketplace's id."""
+        while True:
+            try:
+                status, answer = await self._api.place(affiliate_id, order)
+            except ApiDownError as error:
+                await self._backoff.wait(error)
+                continue
+            break
+        self._backoff.reset()
+        order_ids = placed_order_ids(answer)
+        if status >= 400 or not order_ids:
+            logger.warning("trickle.order_refused", status=status, code=_code(answer))
+            return
+        for order_id in order_ids:
+            plan = self._chance.choices(list(PLANS), weights=list(PLANS.values()))[0]
+            errand = Errand(order_id, affiliate_id, order["marketplaceOrderId"], plan)
+            self._agenda.open(errand)
+            self._look_later(errand, self._pause(FIRST_LOOK_SECONDS))
+
+    async def _see_through_for_ever(self) -> None:
+        while True:
+            if not self._queue or self._queue[0][0] > time.monotonic():
+                await self._rest()
+                continue
+            _, _, patience, errand = heapq.heappop(self._queue)
+            try:
+                await self._look_at(errand, patience)
+            except ApiDownError as error:
+                self._look_later(errand, 0.0, patience)
+                await self._backoff.wait(error)
+            else:
+                self._backoff.reset()
+
+    async def _rest(self) -> None:
+        """Sleeps until the next errand is due or a new one arrives."""
+        self._news.clear()
+        limit = self._queue[0][0] - time.monotonic() if self._queue else None
+        try:
+            async with asyncio.timeout(limit):
+                await self._news.wait()
+        except TimeoutError:
+            return
+
+    async def _look_at(self, errand: Errand, patience: float) -> None:
+        status, order = await self._api.read(errand.order_id)
+        if status >= 400:
+            logger.warning("trickle.order_unreadable", order_id=errand.order_id, status=status)
+            self._agenda.close(errand)
+            return
+        act = next_act(order, errand.plan, at=datetime.now(UTC))
+        if isinstance(act, Close) or self._refusals[errand.order_id] >= REFUSALS_TO_GIVE_UP:
+            self._refusals.pop(errand.order_id, None)
+            self._agenda.close(errand)
+        elif isinstance(act, Wait):
+            # The longer an order rests, the more seldom it is looked at.
+            self._look_later(errand, patience, min(patience * 1.5, LONGEST_WAIT_SECONDS))
+        else:
+            await self._act(errand, act)
+            self._look_later(errand, self._pause(PAUSES[type(act)]))
+
+    async def _act(self, errand: Errand, act: Act) -> None:
+        order_id = errand.order_id
+        match act:
+            case Authorize():
+                status, answer = await self._api.authorize(
+                    order_id, errand.affiliate_id, errand.marketplace_order_id
+                )
+            case StartHandling():
+                status, answer = await self._api.start_handling(order_id)
+            case Cancel(reason):
+                status, answer = await self._api.cancel(order_id, reason)
+            case Invoice(body):
+                status, answer = await self._api.invoice(order_id, body)
+            case Ship(invoice_number, body):
+                status, answer = await self._api.ship(order_id, invoice_number, body)
+            case _:
+                return
+        # 409 is a race with somebody else's act: the next look sees the new state.
+        if status >= 400 and status != 409:
+            self._refusals[order_id] += 1
+            logger.warning(
+                "trickle.act_refused",
+                order_id=order_id,
+                act=type(act).__name__,
+                status=status,
+                code=_code(answer),
+            )
+
+    def _look_later(self, errand: Errand, seconds: float, patience: float | None = None) -> None:
+        first_patience = max(10.0 * self._pace, 0.2)
+        due = time.monotonic() + seconds
+        entry = (due, next(self._turn), patience or first_patience, errand)
+        heapq.heappush(self._queue, entry)
+        self._news.set()
+
+    def _pause(self, bounds: tuple[float, float]) -> float:
+        return self._chance.uniform(*bounds) * self._pace
+
+
+def placed_order_ids(answer: Any) -> list[str]:
+    """
+    This function will find the order ids in the answer to a placed order.
+
+    One order, a list of them, or a list of orders with their parts by seller: the contract shows
+    the first, its service answers the second, a split purchase needs the third.
+    """
+    if isinstance(answer, list):
+        return list(dict.fromkeys(itertools.chain(*map(placed_order_ids, answer))))
+    if not isinstance(answer, dict):
+        return []
+    parts = placed_order_ids(answer.get("orders"))
+    own = answer.get("orderId")
+    return parts or ([own] if isinstance(own, str) else [])
+
+
+def _code(answer: Any) -> str | None:
+    error = answer.get("error") if isinstance(answer, dict) else None
+    return str(error.get("code")) if isinstance(error, dict) else None
