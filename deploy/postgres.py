@@ -120,7 +120,7 @@ class Postgres:
         """
         self.die_with_parent = die_with_parent
         with self._only_one_starts():
-            if self.pid is None or not self._wait_until_ready(timeout, accept_stopping=True):
+            if not self._found_running(timeout):
                 self._start_patiently(timeout)
             self._create_owner_and_database()
 
@@ -254,14 +254,22 @@ class Postgres:
                 raise PostgresFailed(f"PostgreSQL did not start. {self.log} says:\n{said}")
             time.sleep(0.2)
 
-    def _wait_until_ready(self, timeout: float, *, accept_stopping: bool = False) -> bool:
+    def _found_running(self, timeout: float) -> bool:
+        """This function will wait for a running server to answer, or for a stopping one to go."""
+        deadline = time.monotonic() + timeout
+        while self.pid is not None and time.monotonic() < deadline:
+            # Asked, because the pid file says "ready" for a moment after the order to stop.
+            with contextlib.suppress(PostgresFailed):
+                return bool(self.psql("SELECT 1"))
+            time.sleep(0.05)
+        return False
+
+    def _wait_until_ready(self, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if self.ready:
                 return True
             if self.process is not None and self.process.poll() is not None:
-                return False
-            if accept_stopping and self.pid is None:
                 return False
             time.sleep(0.02)
         return False

@@ -37,13 +37,24 @@ ROLES = (
     ),
     Role(
         "sandbox",
-        (*MANAGE, "sandbox", "--port", "{SANDBOX_PORT}"),
+        # The journal keeps its books over restarts: it answers a repeated call as the first.
+        (
+            *MANAGE,
+            "sandbox",
+            "--port",
+            "{SANDBOX_PORT}",
+            "--journal",
+            "{DATA_DIR}/sandbox.journal",
+        ),
         needs=("SANDBOX_PORT",),
         stops_late=True,
     ),
 )
-# Live demo orders: the sandbox also plays the marketplaces.
-TRICKLE = ("--trickle", "{DEMO_ORDERS_PER_MINUTE}", "--api", "http://127.0.0.1:{PORT}")
+# Live demo orders: the sandbox also plays the marketplaces, and some orders go wrong, as in life.
+DEMO = (
+    *("--trickle", "{DEMO_ORDERS_PER_MINUTE}", "--api", "http://127.0.0.1:{PORT}"),
+    *("--deny-share", "0.03", "--payment-deny-share", "0.04", "--pending-share", "0.1"),
+)
 
 
 def roles_for(environment: Mapping[str, str], *, demo: bool) -> list[Role]:
@@ -51,7 +62,7 @@ def roles_for(environment: Mapping[str, str], *, demo: bool) -> list[Role]:
     chosen = []
     for role in ROLES:
         if all(environment.get(name) for name in role.needs):
-            extra = TRICKLE if demo and role.name == "sandbox" else ()
+            extra = DEMO if demo and role.name == "sandbox" else ()
             command = tuple(part.format_map(environment) for part in (*role.command, *extra))
             added = {"BULKHEAD_ROLE": role.name, **role.environment}
             chosen.append(role._replace(command=command, environment=added))
