@@ -123,6 +123,7 @@ def sync_with_uv(uv: str, wanted: str) -> bool:
         str(VENV_PYTHON),
         "--require-hashes",
         "--compile-bytecode",
+        *([] if sys.stderr.isatty() else ["--quiet"]),
     ]
     return subprocess.run([*synced, str(REQUIREMENTS[wanted])], env=environment).returncode == 0
 
