@@ -3,12 +3,9 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Callable
 from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
-
-AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
 
 
 class DaemonThreadResolver(AbstractResolver):
@@ -20,16 +17,13 @@ class DaemonThreadResolver(AbstractResolver):
     seconds, past the lease of the work items.
     """
 
-    def __init__(self, look_up: Callable[..., list[Any]] = socket.getaddrinfo) -> None:
-        self._look_up = look_up
-
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[list[AddressInfo]] = loop.create_future()
+        answer: asyncio.Future[list[Any]] = loop.create_future()
 
-        def settle(found: list[AddressInfo] | None, error: OSError | None) -> None:
+        def settle(found: list[Any] | None, error: OSError | None) -> None:
             if answer.done():
                 return
             if error is not None:
@@ -38,9 +32,10 @@ class DaemonThreadResolver(AbstractResolver):
                 answer.set_result(found or [])
 
         def work() -> None:
-            found, error = None, None
+            found: list[Any] | None = None
+            error: OSError | None = None
             try:
-                found = self._look_up(host, port, family=family, type=socket.SOCK_STREAM)
+                found = socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
             except OSError as raised:
                 error = raised
             try:
