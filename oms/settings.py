@@ -1,6 +1,7 @@
 """Every setting of the project. Values come from the environment through `oms.env`."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -143,7 +144,26 @@ AUTHORIZATION_ABOVE_CENTS = env_int("AUTHORIZATION_ABOVE_CENTS", 0)
 WORK_LEASE_SECONDS = env_int("WORK_LEASE_SECONDS", 20, minimum=2)
 WORK_MAX_ATTEMPTS = env_int("WORK_MAX_ATTEMPTS", 12, minimum=1)
 SWEEP_SECONDS = env_float("SWEEP_SECONDS", 2.0, minimum=0.1)
-CLUSTER_STUCK_SECONDS = env_float("CLUSTER_STUCK_SECONDS", 15.0, minimum=1.0)
+# A cluster is replaced when no task of it has reported for so long. Must exceed the longest silence
+# of good work: a batch of calls for the workflow, a slice of an export for the back office.
+CLUSTER_STUCK_SECONDS = {
+    "workflow": env_float("WORKFLOW_STUCK_SECONDS", 20.0, minimum=1.0),
+    "backoffice": env_float("BACKOFFICE_STUCK_SECONDS", 120.0, minimum=1.0),
+}
+FORGET_INSTANCES_AFTER = timedelta(days=1)
+
+# Store: who sells, and what its documents say about money
+STORE_NAME = env_str("STORE_NAME", "bulkhead")
+STORE_COUNTRY = env_str("STORE_COUNTRY", "BRA")
+STORE_CURRENCY = env_str("STORE_CURRENCY", "BRL")
+STORE_CURRENCY_SYMBOL = env_str("STORE_CURRENCY_SYMBOL", "R$")
+STORE_TIME_ZONE = env_str("STORE_TIME_ZONE", "UTC")
+OWN_SELLER_IDS = env_list("OWN_SELLER_IDS", "1")
+
+# Placing: delivery options whose name begins with one of these words overtake; size of one request
+EXPRESS_SLA_WORDS = env_list("EXPRESS_SLA_WORDS", "express,same day,same-day,sameday")
+PLACEMENT_MAX_PURCHASES = env_int("PLACEMENT_MAX_PURCHASES", 1000, minimum=1)
+PLACEMENT_MAX_ITEMS = env_int("PLACEMENT_MAX_ITEMS", 1000, minimum=1)
 
 # Connectors
 SANDBOX_URL = env_str("SANDBOX_URL", "http://127.0.0.1:8011")

@@ -19,7 +19,9 @@ class WorkItem(models.Model):
     """
 
     order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="work_items")
-    package = models.ForeignKey(Package, on_delete=models.CASCADE, null=True, related_name="work_items")
+    package = models.ForeignKey(
+        Package, on_delete=models.CASCADE, null=True, related_name="work_items"
+    )
     step = models.CharField(max_length=40)
     connector = models.CharField(max_length=20, blank=True)
     priority = models.SmallIntegerField()
@@ -43,7 +45,8 @@ class WorkItem(models.Model):
                 name="work_item_once_per_order_step_and_package",
             ),
             models.CheckConstraint(
-                condition=Q(parked_at__isnull=True, cause="") | Q(parked_at__isnull=False) & ~Q(cause=""),
+                condition=Q(parked_at__isnull=True, cause="")
+                | Q(parked_at__isnull=False) & ~Q(cause=""),
                 name="work_item_is_parked_with_a_cause",
             ),
         ]
@@ -54,10 +57,14 @@ class WorkItem(models.Model):
                 name="work_item_to_claim",
             ),
             models.Index(
-                fields=["next_attempt_at"], condition=Q(parked_at__isnull=True), name="work_item_by_time"
+                fields=["next_attempt_at"],
+                condition=Q(parked_at__isnull=True),
+                name="work_item_by_time",
             ),
             models.Index(
-                fields=["cause", "parked_at"], condition=Q(parked_at__isnull=False), name="work_item_parked"
+                fields=["cause", "parked_at"],
+                condition=Q(parked_at__isnull=False),
+                name="work_item_parked",
             ),
         ]
 

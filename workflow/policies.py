@@ -21,7 +21,9 @@ class SellerPolicies:
 
     def rules_of(self, seller_id: str) -> SellerRules:
         if time.monotonic() - self._read_at > REFRESH_SECONDS:
-            self._rules = {policy.seller_id: _rules(policy) for policy in SellerPolicy.objects.all()}
+            self._rules = {
+                policy.seller_id: _rules(policy) for policy in SellerPolicy.objects.all()
+            }
             self._read_at = time.monotonic()
         return self._rules.get(seller_id) or SellerRules(default_window_to_cancel())
 
@@ -36,7 +38,9 @@ def default_window_to_cancel() -> timedelta:
 def _rules(policy: SellerPolicy) -> SellerRules:
     minutes = policy.window_to_cancel_minutes
     return SellerRules(
-        window_to_cancel=default_window_to_cancel() if minutes is None else timedelta(minutes=minutes),
+        window_to_cancel=default_window_to_cancel()
+        if minutes is None
+        else timedelta(minutes=minutes),
         has_warehouse_system=policy.has_warehouse_system,
     )
 

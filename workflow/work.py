@@ -148,6 +148,24 @@ def claim_items(
     return sorted(claimed, key=lambda item: (item.priority, item.pk))
 
 
+def connectors_with_due_items(names: Collection[str]) -> list[str]:
+    """This function will return which connectors have something to call now."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT c.name FROM unnest(%s::text[]) AS c (name)
+            WHERE EXISTS (
+                SELECT 1 FROM workflow_workitem w
+                WHERE w.parked_at IS NULL AND w.connector = c.name
+                  AND w.priority = ANY(ARRAY[0, 10, 20]::smallint[])
+                  AND w.next_attempt_at <= clock_timestamp()
+            )
+            """,
+            [sorted(names)],
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
 def find_due_orders(*, limit: int, only: Sequence[int] | None = None) -> list[int]:
     """This function will return orders with a due inside step, urgent ones first, nothing locked."""
     with connection.cursor() as cursor:

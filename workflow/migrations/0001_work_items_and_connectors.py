@@ -6,49 +6,107 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('orders', '0002_ledger_rules'),
+        ("orders", "0002_ledger_rules"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='ConnectorState',
+            name="ConnectorState",
             fields=[
-                ('name', models.CharField(max_length=20, primary_key=True, serialize=False)),
-                ('consecutive_failures', models.PositiveIntegerField(default=0)),
-                ('opened_until', models.DateTimeField(null=True)),
-                ('probe_at', models.DateTimeField(null=True)),
-                ('last_error', models.TextField(blank=True)),
-                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("name", models.CharField(max_length=20, primary_key=True, serialize=False)),
+                ("consecutive_failures", models.PositiveIntegerField(default=0)),
+                ("opened_until", models.DateTimeField(null=True)),
+                ("probe_at", models.DateTimeField(null=True)),
+                ("last_error", models.TextField(blank=True)),
+                (
+                    "updated_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='WorkItem',
+            name="WorkItem",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('step', models.CharField(max_length=40)),
-                ('connector', models.CharField(blank=True, max_length=20)),
-                ('priority', models.SmallIntegerField()),
-                ('due_at', models.DateTimeField()),
-                ('next_attempt_at', models.DateTimeField()),
-                ('announced_at', models.DateTimeField(null=True)),
-                ('leased_until', models.DateTimeField(null=True)),
-                ('leased_by', models.CharField(blank=True, max_length=80)),
-                ('fence', models.BigIntegerField(default=0)),
-                ('attempts', models.PositiveIntegerField(default=0)),
-                ('last_error', models.TextField(blank=True)),
-                ('parked_at', models.DateTimeField(null=True)),
-                ('cause', models.CharField(blank=True, max_length=80)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('order', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='work_items', to='orders.order')),
-                ('package', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='work_items', to='orders.package')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("step", models.CharField(max_length=40)),
+                ("connector", models.CharField(blank=True, max_length=20)),
+                ("priority", models.SmallIntegerField()),
+                ("due_at", models.DateTimeField()),
+                ("next_attempt_at", models.DateTimeField()),
+                ("announced_at", models.DateTimeField(null=True)),
+                ("leased_until", models.DateTimeField(null=True)),
+                ("leased_by", models.CharField(blank=True, max_length=80)),
+                ("fence", models.BigIntegerField(default=0)),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("last_error", models.TextField(blank=True)),
+                ("parked_at", models.DateTimeField(null=True)),
+                ("cause", models.CharField(blank=True, max_length=80)),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                (
+                    "order",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="work_items",
+                        to="orders.order",
+                    ),
+                ),
+                (
+                    "package",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="work_items",
+                        to="orders.package",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('parked_at__isnull', True)), fields=['connector', 'priority', 'next_attempt_at'], name='work_item_to_claim'), models.Index(condition=models.Q(('parked_at__isnull', True)), fields=['next_attempt_at'], name='work_item_by_time'), models.Index(condition=models.Q(('parked_at__isnull', False)), fields=['cause', 'parked_at'], name='work_item_parked')],
-                'constraints': [models.UniqueConstraint(fields=('order', 'step', 'package'), name='work_item_once_per_order_step_and_package', nulls_distinct=False), models.CheckConstraint(condition=models.Q(models.Q(('cause', ''), ('parked_at__isnull', True)), models.Q(('parked_at__isnull', False), models.Q(('cause', ''), _negated=True)), _connector='OR'), name='work_item_is_parked_with_a_cause')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("parked_at__isnull", True)),
+                        fields=["connector", "priority", "next_attempt_at"],
+                        name="work_item_to_claim",
+                    ),
+                    models.Index(
+                        condition=models.Q(("parked_at__isnull", True)),
+                        fields=["next_attempt_at"],
+                        name="work_item_by_time",
+                    ),
+                    models.Index(
+                        condition=models.Q(("parked_at__isnull", False)),
+                        fields=["cause", "parked_at"],
+                        name="work_item_parked",
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("order", "step", "package"),
+                        name="work_item_once_per_order_step_and_package",
+                        nulls_distinct=False,
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("cause", ""), ("parked_at__isnull", True)),
+                            models.Q(
+                                ("parked_at__isnull", False),
+                                models.Q(("cause", ""), _negated=True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="work_item_is_parked_with_a_cause",
+                    ),
+                ],
             },
         ),
     ]

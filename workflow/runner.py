@@ -1,0 +1,197 @@
+"""
+Runs due work: inside steps in batches, outside steps by claim, call, record.
+
+`run_due` is what a queued task does. It keeps going until nothing is due or its time is up, so
+that an order passes its inside steps without waiting for another task.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+
+from oms.ops.heartbeats import beat, default_instance
+from oms.orders.locks import LockedOrder, lock_orders
+from workflow.connectors.breaker import (
+    blocked_connectors,
+    claim_probe,
+    half_open_connectors,
+    record_results,
+)
+from workflow.connectors.http import call_many
+from workflow.connectors.protocol import Answered, Call, Failed, Outcome, Refused
+from workflow.connectors.slots import connector_slot
+from workflow.flows import TransitionNotAllowed
+from workflow.moves import Change, write_changes
+from workflow.outside import CallFacts, Verdict, build_call, interpret, load_facts
+from workflow.policies import policies
+from workflow.recording import Recorded, record_verdicts
+from workflow.steps import Step, decide
+from workflow.work import (
+    ClaimedItem,
+    claim_items,
+    close_items,
+    connectors_with_due_items,
+    due_inside_items,
+    find_due_orders,
+    park_item,
+)
+
+logger = structlog.get_logger(__name__)
+
+ACTOR: Final = "role:workflow"
+INSIDE_BATCH: Final = 200
+# A task ends after this long even if more is due, so that the cluster can stop and recycle.
+RUN_SECONDS: Final = 5.0
+
+
+@dataclass(slots=True)
+class Tally:
+    """How much a run did."""
+
+    moved: int = 0
+    called: int = 0
+    retried: int = 0
+    parked: int = 0
+
+    @property
+    def count(self) -> int:
+        return self.moved + self.called + self.retried + self.parked
+
+
+def run_due(item_ids: Sequence[int] | None = None, *, seconds: float = RUN_SECONDS) -> Tally:
+    """
+    This function will run the announced items, then whatever else is due, until time is up.
+
+    Urgent orders go first in every batch. Work of a connector whose breaker is open stays.
+    """
+    ends_at = time.monotonic() + seconds
+    tally = Tally()
+    is_busy = run_once(tally, only=item_ids) if item_ids else True
+    while is_busy and time.monotonic() < ends_at:
+        is_busy = run_once(tally)
+    return tally
+
+
+def run_once(tally: Tally, *, only: Sequence[int] | None = None) -> bool:
+    """
+    This function will run one batch of each kind of work and say whether anything was done.
+
+    It reports after each batch: the supervisor replaces a cluster that is silent for too long.
+    """
+    before = tally.count
+    _run_inside(tally, only)
+    _report(tally.count - before)
+    for connector in connectors_with_due_items(settings.CONNECTORS):
+        before_call = tally.count
+        _run_connector(connector, tally, only)
+        _report(tally.count - before_call)
+    return tally.count > before
+
+
+def _report(work_done: int) -> None:
+    beat("workflow", work_done=work_done)
+
+
+def _run_inside(tally: Tally, only: Sequence[int] | None) -> None:
+    candidates = find_due_orders(limit=INSIDE_BATCH, only=only)
+    if not candidates:
+        return
+    with transaction.atomic():
+        # Taken by another worker or by a caller of the API: left for the next round.
+        orders = lock_orders(candidates, skip_locked=True)
+        due = due_inside_items(list(orders))
+        finished: list[int] = []
+        changes: list[Change] = []
+        for order_pk, (item_pk, step) in due.items():
+            change = _decide(orders[order_pk], item_pk, step, tally)
+            if change is not None:
+                changes.append(change)
+            else:
+                finished.append(item_pk)
+        close_items(finished)
+        write_changes(changes)
+    tally.moved += len(due)
+
+
+def _decide(order: LockedOrder, item_pk: int, step: Step, tally: Tally) -> Change | None:
+    decision = decide(step, order, policies.rules_of(order.seller_id))
+    if decision.action is None:
+        return None
+    change = Change(order=order, actor=ACTOR, action=decision.action, reason=decision.reason)
+    try:
+        change.next_status()
+    except TransitionNotAllowed as refusal:
+        # The tables and the openings contradict each other; one order must not stop the batch.
+        logger.exception("step refused by the table", order_id=order.order_id, step=step)
+        park_item(item_pk, cause="refused by the table", error=str(refusal))
+        tally.parked += 1
+        return Change(order=order, actor=ACTOR, kind="work.parked", reason=str(refusal))
+    return change
+
+
+def _run_connector(connector: str, tally: Tally, only: Sequence[int] | None) -> None:
+    limit = settings.CONNECTOR_CALLS_AT_ONCE
+    if connector in blocked_connectors():
+        return
+    if connector in half_open_connectors():
+        if not claim_probe(connector):
+            return
+        limit = 1
+    with connector_slot(connector, settings.CONNECTOR_SLOTS) as is_free:
+        if not is_free:
+            return
+        items = claim_items(
+            connector=connector,
+            limit=limit,
+            lease=timedelta(seconds=settings.WORK_LEASE_SECONDS),
+            worker=default_instance(),
+            only=only,
+        )
+        if items:
+            _call_and_record(connector, items, tally)
+
+
+def _call_and_record(connector: str, items: Sequence[ClaimedItem], tally: Tally) -> None:
+    facts = load_facts([item.order_pk for item in items])
+    prepared = [(item, _prepare(item, facts[item.order_pk])) for item in items]
+    calls = [(item, call) for item, call in prepared if isinstance(call, Call)]
+    outcomes: list[Outcome] = call_many(
+        [call for _, call in calls],
+        limit_per_connector=settings.CONNECTOR_CALLS_AT_ONCE,
+        timeout_seconds=settings.CONNECTOR_TIMEOUT_SECONDS,
+        budget_seconds=settings.CONNECTOR_TIMEOUT_SECONDS,
+    )
+    _report_to_breaker(connector, outcomes)
+    results: list[tuple[ClaimedItem, Verdict | Outcome]] = [
+        (item, done) for item, done in prepared if not isinstance(done, Call)
+    ]
+    for (item, _), outcome in zip(calls, outcomes, strict=True):
+        results.append((item, _read(item, facts[item.order_pk], outcome)))
+    recorded: Recorded = record_verdicts(results, actor=ACTOR)
+    tally.called += recorded.done
+    tally.retried += recorded.retried
+    tally.parked += recorded.parked
+
+
+def _prepare(item: ClaimedItem, facts: CallFacts) -> Call | Verdict | Refused:
+    # Claims count at their start: this many without a recorded result, and the step kills workers.
+    if item.attempts > settings.WORK_MAX_ATTEMPTS:
+        return Refused("worker lost", f"{item.attempts} claims ended without a result.")
+    return build_call(item, facts)
+
+
+def _read(item: ClaimedItem, facts: CallFacts, outcome: Outcome) -> Verdict | Outcome:
+    return interpret(item, facts, outcome) if isinstance(outcome, Answered) else outcome
+
+
+def _report_to_breaker(connector: str, outcomes: Sequence[Outcome]) -> None:
+    failures = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
+    answered = sum(isinstance(outcome, Answered | Refused) for outcome in outcomes)
+    if failures or answered:
+        record_results(connector, answered, len(failures), failures[-1].cause if failures else "")

@@ -1,0 +1,149 @@
+"""
+Canceling: at once while nobody handles the order, by request and decision afterwards.
+
+Until handling begins (and within the window to cancel) a cancellation is carried out at once.
+Later it is a request that the seller accepts or denies (research, workflow 1.5). Cancellation and
+invoice race for the order's row lock: one wins, the other is told 409 (KI 1400005).
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import transaction
+
+from oms.orders.locks import LockedOrder, lock_order
+from oms.orders.models import CancellationRequest, InvoiceType, Package
+from oms.orders.statuses import Status
+from workflow.announcing import announce
+from workflow.flows import Action, TransitionNotAllowed, find_next_status
+from workflow.moves import Change, write_change
+from workflow.services.refusals import CancellationRefused, PartOfOrderNotFound
+
+# The seller's second call confirms its own request, as in the anchor. A second call sooner than
+# this is a repeated first one and must not confirm anything.
+CONFIRM_AFTER: Final = timedelta(seconds=30)
+
+DECIDING: Final = frozenset({Status.CANCELLATION_REQUESTED, Status.WAITING_FOR_SELLER_DECISION})
+
+
+@dataclass(frozen=True, slots=True)
+class Canceled:
+    """Where a cancellation stands: carried out, or asked for under `request_id`."""
+
+    status: Status
+    at: datetime
+    request_id: uuid.UUID | None
+
+
+@transaction.atomic
+def cancel_order(*, order_id: str, reason: str, actor: str) -> Canceled:
+    """
+    This function will cancel an order at once where the table allows it, else ask the seller.
+
+    Raises OrderNotFound; CancellationRefused for a partly invoiced order; TransitionNotAllowed
+    in every other status that knows neither.
+    """
+    order = lock_order(order_id)
+    _refuse_partly_invoiced(order)
+    if find_next_status(order.flow, order.status, Action.CANCEL):
+        return _move(order, Action.CANCEL, actor, reason, None)
+    if order.status in DECIDING:
+        return _confirm(order, actor, reason)
+    request_id = uuid.uuid4()
+    done = _move(order, Action.REQUEST_CANCELLATION, actor, reason, request_id)
+    CancellationRequest.objects.create(
+        order_id=order.pk,
+        request_id=request_id,
+        reason=reason,
+        requested_by=actor,
+        requested_at=order.read_at,
+        status_before=order.status,
+    )
+    return done
+
+
+@transaction.atomic
+def accept_cancellation(*, order_id: str, actor: str, reason: str = "") -> Canceled:
+    """This function will carry out a requested cancellation."""
+    order = lock_order(order_id)
+    request = close_request(order, is_denied=False)
+    return _move(
+        order, Action.ACCEPT_CANCELLATION, actor, reason or _reason_of(request), _id_of(request)
+    )
+
+
+@transaction.atomic
+def deny_cancellation(
+    *, order_id: str, actor: str, reason: str, request_id: uuid.UUID | None = None
+) -> Status:
+    """
+    This function will deny a requested cancellation; the order returns to where it was.
+
+    Raises PartOfOrderNotFound if `request_id` is not the open request.
+    """
+    order = lock_order(order_id)
+    open_request = CancellationRequest.objects.filter(
+        order_id=order.pk, decided_at__isnull=True
+    ).first()
+    if request_id is not None and _id_of(open_request) != request_id:
+        raise PartOfOrderNotFound(f"The order has no open cancellation request {request_id}.")
+    done = _move(order, Action.DENY_CANCELLATION, actor, reason, _id_of(open_request))
+    close_request(order, is_denied=True, deny_reason=reason)
+    return done.status
+
+
+def close_request(
+    order: LockedOrder, *, is_denied: bool, deny_reason: str = ""
+) -> CancellationRequest | None:
+    """This function will close the open cancellation request of a locked order, if there is one."""
+    request = CancellationRequest.objects.filter(
+        order_id=order.pk, decided_at__isnull=True
+    ).first()
+    if request is not None:
+        request.decided_at = order.read_at
+        request.is_denied = is_denied
+        request.deny_reason = deny_reason
+        request.save(update_fields=["decided_at", "is_denied", "deny_reason"])
+    return request
+
+
+def _confirm(order: LockedOrder, actor: str, reason: str) -> Canceled:
+    if order.read_at - order.status_since < CONFIRM_AFTER:
+        raise TransitionNotAllowed(
+            order_id=order.order_id, flow=order.flow, status=order.status, action=Action.CANCEL
+        )
+    request = close_request(order, is_denied=False)
+    return _move(
+        order, Action.ACCEPT_CANCELLATION, actor, reason or _reason_of(request), _id_of(request)
+    )
+
+
+def _move(
+    order: LockedOrder, action: Action, actor: str, reason: str, request_id: uuid.UUID | None
+) -> Canceled:
+    data = {} if request_id is None else {"cancellationRequestId": str(request_id)}
+    written = write_change(
+        Change(order=order, actor=actor, action=action, reason=reason, data=data)
+    )
+    announce(written.due_item_ids)
+    return Canceled(written.statuses[order.pk], order.read_at, request_id)
+
+
+def _refuse_partly_invoiced(order: LockedOrder) -> None:
+    if (
+        order.status is not Status.INVOICED
+        and Package.objects.filter(order_id=order.pk, type=InvoiceType.OUTPUT).exists()
+    ):
+        raise CancellationRefused(
+            f"Order {order.order_id} is partly invoiced and cannot be canceled."
+        )
+
+
+def _id_of(request: CancellationRequest | None) -> uuid.UUID | None:
+    return None if request is None else request.request_id
+
+
+def _reason_of(request: CancellationRequest | None) -> str:
+    return "" if request is None else request.reason
