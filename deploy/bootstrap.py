@@ -115,17 +115,11 @@ def sync_with_uv(uv: str, wanted: str) -> bool:
         made = [uv, "venv", "--quiet", "--clear", "--python", base_python(), str(VENV)]
         if subprocess.run(made, env=environment).returncode != 0:
             return False
-    synced = [
-        uv,
-        "pip",
-        "sync",
-        "--python",
-        str(VENV_PYTHON),
-        "--require-hashes",
-        "--compile-bytecode",
-        *([] if sys.stderr.isatty() else ["--quiet"]),
-    ]
-    return subprocess.run([*synced, str(REQUIREMENTS[wanted])], env=environment).returncode == 0
+    options = ["--require-hashes", "--compile-bytecode"]
+    if not sys.stderr.isatty():
+        options.append("--quiet")
+    synced = [uv, "pip", "sync", "--python", str(VENV_PYTHON), *options, str(REQUIREMENTS[wanted])]
+    return subprocess.run(synced, env=environment).returncode == 0
 
 
 def sync_with_pip(wanted: str) -> None:

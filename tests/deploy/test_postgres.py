@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,13 +28,9 @@ time.sleep(float(sys.argv[3]))
 
 
 @pytest.fixture
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home() -> Path:
     """This fixture will give a folder that the server's account can reach when root runs this."""
-    path = tmp_path_factory.mktemp("cluster")
-    for folder in path.parents:
-        if folder.is_relative_to(tmp_path_factory.getbasetemp().parent.parent):
-            folder.chmod(folder.stat().st_mode | 0o011)
-    return path / "postgres"
+    return Path(tempfile.mkdtemp(prefix="bulkhead-tests-"))
 
 
 @pytest.fixture
