@@ -1,0 +1,125 @@
+"""
+The query behind the order document: one statement for one order and for a thousand.
+
+One statement is one round trip and one snapshot: a document never mixes two versions of an order.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+from django.db import connection
+from django.db.models import DateTimeField, Model
+
+from oms.orders.documents.assembling import OrderRows, Row, assemble
+from oms.orders.models import (
+    CancellationRequest,
+    Change,
+    ClientProfile,
+    Item,
+    Order,
+    Package,
+    PackageItem,
+    Payment,
+    TrackingEvent,
+)
+
+
+def order_document(order: Order, *, is_in_error: bool = False) -> dict[str, Any]:
+    """This function will return the contract's document of one order, from its present rows."""
+    return documents_by_pk([order.pk], in_error=[order.pk] if is_in_error else [])[order.pk]
+
+
+def documents_by_pk(
+    pks: Sequence[int], *, in_error: Collection[int] = ()
+) -> dict[int, dict[str, Any]]:
+    """
+    This function will return the documents of many orders, in the order of `pks`, without those
+    that do not exist.
+
+    `in_error` names the orders whose work is parked: only the caller can know.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_ROWS_OF_ORDERS, {"pks": list(pks)})
+        told = cursor.fetchall()
+    parts: dict[int, dict[type[Model], list[dict[str, Any]]]] = {}
+    for part, pk, row in told:
+        by_model = parts.setdefault(pk, {model: [] for model in PARTS})
+        by_model[PARTS[part]].append(_decoded(PARTS[part], row))
+    return {pk: assemble(_rows_of(parts[pk], pk in in_error)) for pk in pks if pk in parts}
+
+
+def _rows_of(part: dict[type[Model], list[dict[str, Any]]], is_in_error: bool) -> OrderRows:
+    items = sorted(part[Item], key=_by_index)
+    index_of = {item["id"]: item["index"] for item in items}
+    rows = OrderRows(
+        order=part[Order][0],
+        client=part[ClientProfile][0] if part[ClientProfile] else None,
+        items=items,
+        payments=sorted(part[Payment], key=_by_index),
+        packages=sorted(part[Package], key=_by_index),
+        changes=sorted(part[Change], key=_by_index),
+        cancellation_requests=sorted(part[CancellationRequest], key=_by_time_asked),
+        is_in_error=is_in_error,
+    )
+    for line in sorted(part[PackageItem], key=_by_index):
+        line["item_index"] = index_of.get(line["item_id"])
+        rows.package_items.setdefault(line["package_id"], []).append(line)
+    for event in sorted(part[TrackingEvent], key=_by_index):
+        rows.tracking_events.setdefault(event["package_id"], []).append(event)
+    return rows
+
+
+def _by_index(row: Row) -> int:
+    return int(row["index"])
+
+
+def _by_time_asked(row: Row) -> tuple[datetime, int]:
+    return row["requested_at"], row["id"]
+
+
+def _decoded(model: type[Model], text: str) -> dict[str, Any]:
+    row: dict[str, Any] = orjson.loads(text)
+    for name in TIMES_OF[model]:
+        if row[name] is not None:
+            row[name] = datetime.fromisoformat(row[name])
+    return row
+
+
+PARTS: Final[tuple[type[Model], ...]] = (
+    Order,
+    ClientProfile,
+    Item,
+    Payment,
+    Package,
+    PackageItem,
+    TrackingEvent,
+    Change,
+    CancellationRequest,
+)
+TIMES_OF: Final = {
+    model: tuple(
+        field.attname for field in model._meta.concrete_fields if isinstance(field, DateTimeField)
+    )
+    for model in PARTS
+}
+
+
+def _select_part(number: int, model: type[Model]) -> str:
+    table = model._meta.db_table
+    if model in {PackageItem, TrackingEvent}:
+        return (
+            f"SELECT {number}, p.order_id, row_to_json(t)::text FROM {table} t"
+            " JOIN orders_package p ON p.id = t.package_id WHERE p.order_id = ANY(%(pks)s)"
+        )
+    key = "id" if model is Order else "order_id"
+    return (
+        f"SELECT {number}, t.{key}, row_to_json(t)::text FROM {table} t"
+        f" WHERE t.{key} = ANY(%(pks)s)"
+    )
+
+
+_ROWS_OF_ORDERS: Final = " UNION ALL ".join(
+    _select_part(number, model) for number, model in enumerate(PARTS)
+)
