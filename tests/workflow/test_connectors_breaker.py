@@ -13,6 +13,7 @@ from workflow.connectors.breaker import (
     PROBE_SECONDS,
     blocked_connectors,
     claim_probe,
+    give_back_probe,
     half_open_connectors,
     record_results,
 )
@@ -29,7 +30,8 @@ def let_time_pass(seconds: float, *, name: str = "payments") -> None:
     """Moves the row into the past instead of waiting: the clock is PostgreSQL's."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE workflow_connectorstate SET opened_until = opened_until - %(past)s * interval '1s',"
+            "UPDATE workflow_connectorstate"
+            " SET opened_until = opened_until - %(past)s * interval '1s',"
             " probe_at = probe_at - %(past)s * interval '1s' WHERE name = %(name)s",
             {"past": seconds, "name": name},
         )
@@ -144,6 +146,14 @@ def test_each_failed_probe_doubles_the_time_up_to_a_minute() -> None:
         assert claim_probe("payments")
         fail()
         assert 0.75 * expected < seconds_open() <= min(1.2 * expected, LONGEST_OPEN_SECONDS)
+
+
+def test_a_probe_that_was_given_back_can_be_claimed_at_once() -> None:
+    open_and_fall_due()
+    claim_probe("payments")
+    give_back_probe("payments")
+    assert half_open_connectors() == {"payments"}
+    assert claim_probe("payments") is True
 
 
 def test_a_prober_that_died_lets_another_try() -> None:

@@ -83,6 +83,13 @@ def test_the_same_key_with_another_body_is_refused(sandbox: ThreadedSandbox) -> 
     assert counts(sandbox, "authorization")["effects"] == 1
 
 
+def test_a_void_that_learned_its_transaction_is_the_same_void(sandbox: ThreadedSandbox) -> None:
+    post(sandbox, "authorization")
+    assert result(sandbox, "void", transactionId=None) == "voided"
+    assert result(sandbox, "void", transactionId="T") == "voided"
+    assert counts(sandbox, "void")["effects"] == 1
+
+
 def test_a_call_without_key_is_refused(sandbox: ThreadedSandbox) -> None:
     answer = requests.post(f"{sandbox.url}/stock/releases", json={"orderId": "A-1"}, timeout=5)
     assert answer.status_code == 400

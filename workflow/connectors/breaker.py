@@ -81,6 +81,8 @@ _CLAIM_PROBE = f"""
     WHERE name = %s AND opened_until <= clock_timestamp() AND {_PROBE_IS_FREE}
 """
 
+_GIVE_BACK_PROBE = "UPDATE workflow_connectorstate SET probe_at = NULL WHERE name = %s"
+
 
 def record_results(name: str, successes: int, failures: int, last_error: str) -> None:
     """
@@ -120,6 +122,12 @@ def claim_probe(name: str) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM_PROBE, [name, PROBE_SECONDS])
         return bool(cursor.rowcount == 1)
+
+
+def give_back_probe(name: str) -> None:
+    """This function will let another caller probe, when the winner has nothing to send."""
+    with connection.cursor() as cursor:
+        cursor.execute(_GIVE_BACK_PROBE, [name])
 
 
 def _names(statement: str) -> frozenset[str]:

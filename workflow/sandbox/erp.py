@@ -14,9 +14,7 @@ TRACKING_PAGE = "https://carrier.example/trackings"
 
 # What the trickle plans for an order, and how many of a hundred.
 PLANS: Mapping[str, int] = {"ordinary": 82, "partial": 9, "regretted": 6, "neglected": 3}
-UNAUTHORIZED = frozenset(
-    {"waiting-ffmt-authorization", "waiting-for-manual-authorization", "waiting-for-fulfillment"}
-)
+UNAUTHORIZED = frozenset({"waiting-ffmt-authorization", "waiting-for-manual-authorization"})
 REGRETTED_IN = frozenset({"window-to-cancel", "ready-for-handling"})
 READY_TO_INVOICE = frozenset({"handling", "ready-for-invoicing"})
 OVER = frozenset({"canceled", "replaced"})
