@@ -41,6 +41,7 @@ LATE_ROLE_PATIENCE_SECONDS = 1.5
 ORPHAN_PATIENCE_SECONDS = 1.0
 POSTGRES_PATIENCE_SECONDS = 4.0
 STILL_WAITING_SECONDS = 30.0
+READINESS_INTERVAL_SECONDS = 0.3
 
 
 class Plan(NamedTuple):
@@ -138,6 +139,7 @@ def environment_for(plan: Plan, server: Postgres | None) -> dict[str, str]:
         "DEBUG": "0",
         "DEMO_ORDERS_PER_MINUTE": "12",
         "HTTPS": "0",
+        "LOG_FORMAT": "console" if sys.stderr.isatty() else "json",
         "PYTHONUNBUFFERED": "1",
         "WEB_GRACEFUL_SECONDS": "5",
     }
@@ -236,7 +238,9 @@ def announce_when_ready(supervisor: Supervisor, plan: Plan, credentials: Credent
         if time.monotonic() > remind_at:
             supervisor.output.say("not ready yet: look above for a role that does not start")
             remind_at += STILL_WAITING_SECONDS
-        supervisor.tick()
+        ask_again_at = time.monotonic() + READINESS_INTERVAL_SECONDS
+        while time.monotonic() < ask_again_at:
+            supervisor.tick()
     print(f"admin {address}/admin/ {credentials.admin_user} {credentials.admin_password}")
     print(f"api {address} {credentials.app_key} {credentials.app_token}", flush=True)
 

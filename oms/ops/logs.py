@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from oms.env import env_choice
 from oms.ops.log_rendering import render_console_safe, render_exception, render_json
 from oms.ops.redaction import redact_event
 
@@ -27,8 +28,9 @@ QUIET_LOGGERS = {
     "django.db.backends": "INFO",
     "asyncio": "WARNING",
     "urllib3": "WARNING",
+    "gunicorn.access": "CRITICAL",
 }
-REROUTED_LOGGERS = ("django", "django-q", "gunicorn.error", "gunicorn.access")
+REROUTED_LOGGERS = ("django", "django-q", "gunicorn.error")
 
 
 def logging_config(level: str, role: str) -> dict[str, Any]:
@@ -75,7 +77,9 @@ def build_formatter(role: str) -> logging.Formatter:
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         redact_event,
     ]
-    if sys.stderr.isatty():
+    # Under `make up` stderr is a pipe, whose other end may be a person's terminal all the same.
+    fitting = "console" if sys.stderr.isatty() else "json"
+    if env_choice("LOG_FORMAT", fitting, ("console", "json")) == "console":
         processors += [render_console_safe, structlog.dev.ConsoleRenderer(colors=True)]
     else:
         processors.append(render_json)
