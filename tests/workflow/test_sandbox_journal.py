@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,19 @@ def test_books_answers_outcomes_and_parcels_survive_a_kill(tmp_path: Path) -> No
         assert tracking["events"][0] == parcel
     finally:
         assert end(process, signal.SIGTERM) == 0
+
+
+def test_it_stops_at_once_while_calls_hang(tmp_path: Path) -> None:
+    process, url = start(tmp_path / "journal")
+    fault = {"mode": "hang"}
+    requests.post(f"{url}/control/faults", json=fault, timeout=5).raise_for_status()
+    with pytest.raises(requests.ReadTimeout):
+        requests.get(f"{url}/carrier/trackings/BK1", timeout=0.3)
+    with ThreadPoolExecutor() as callers:
+        hanging = callers.submit(analyze, url, "A-1")
+        time.sleep(0.3)
+        assert end(process, signal.SIGTERM) == 0
+        assert isinstance(hanging.exception(timeout=5), requests.ConnectionError)
 
 
 @pytest.mark.parametrize("torn", [b'{"kind": "exec', b"x" * 100_000])

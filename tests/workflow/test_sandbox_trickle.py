@@ -289,3 +289,15 @@ def test_open_errands_are_taken_up_again_after_a_restart(tmp_path: Path) -> None
     asyncio.run(run_until(shop, agenda, lambda: bool(finished(shop)), rate=0.001))
     assert finished(shop)[0]["orderId"] == "MKP-7"
     journal.close()
+
+
+def test_an_order_that_cannot_be_understood_is_given_up_and_the_others_go_on() -> None:
+    shop, agenda = TinyShop(), Agenda(Journal(None))
+    shop.orders["MKP-7"] = {"orderId": "MKP-7", "status": "handling"}
+    agenda.open(Errand("MKP-7", MARKETPLACE, "7", "ordinary"))
+
+    def is_enough() -> bool:
+        is_given_up = "MKP-7" not in {errand.order_id for errand in agenda.all_open()}
+        return is_given_up and len(finished(shop)) >= 3
+
+    asyncio.run(run_until(shop, agenda, is_enough))

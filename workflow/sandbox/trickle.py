@@ -140,6 +140,11 @@ class Trickle:
             except ApiDownError as error:
                 self._look_later(errand, 0.0, patience)
                 await self._backoff.wait(error)
+            except Exception:
+                # One odd document must not end the demo: the others go on.
+                logger.exception("trickle.errand_failed", order_id=errand.order_id)
+                self._refusals[errand.order_id] += 1
+                self._look_later(errand, patience)
             else:
                 self._backoff.reset()
 
@@ -155,12 +160,13 @@ class Trickle:
 
     async def _look_at(self, errand: Errand, patience: float) -> None:
         status, order = await self._api.read(errand.order_id)
-        if status >= 400:
-            logger.warning("trickle.order_unreadable", order_id=errand.order_id, status=status)
-            self._agenda.close(errand)
-            return
-        act = next_act(order, errand.plan, at=datetime.now(UTC))
-        if isinstance(act, Close) or self._refusals[errand.order_id] >= REFUSALS_TO_GIVE_UP:
+        has_failed = status >= 400 or self._refusals[errand.order_id] >= REFUSALS_TO_GIVE_UP
+        if has_failed:
+            logger.warning("trickle.given_up", order_id=errand.order_id, status=status)
+            act: Act = Close()
+        else:
+            act = next_act(order, errand.plan, at=datetime.now(UTC))
+        if isinstance(act, Close):
             self._refusals.pop(errand.order_id, None)
             self._agenda.close(errand)
         elif isinstance(act, Wait):
