@@ -1,16 +1,18 @@
 """Who may call: the contract's two headers, and the scopes that a view asks for."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from oms.access.authenticating import BadCredentials, Principal, authenticate
 from oms.ops.logs import bind_app_key
+
+if TYPE_CHECKING:  # rest_framework.views imports this module while it is itself half imported
+    from rest_framework.views import APIView
 
 logger = structlog.get_logger(__name__)
 
@@ -47,7 +49,7 @@ class HasScope(BasePermission):
     view does not have passes, so that it is answered 405 and not 403.
     """
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def has_permission(self, request: Request, view: "APIView") -> bool:
         method = request.method or ""
         if method == "OPTIONS" or not hasattr(view, method.lower()):
             return True
@@ -59,7 +61,7 @@ class HasScope(BasePermission):
         return request.auth.has_any(wanted)
 
 
-def required_scopes(view: APIView) -> dict[str, Any]:
+def required_scopes(view: "APIView") -> dict[str, Any]:
     scopes: dict[str, Any] = getattr(view, "required_scopes", {})
     return scopes
 

@@ -163,11 +163,18 @@ def _field_problems(detail: Any, path: str) -> Iterator[dict[str, object]]:
     """Flattens DRF's nested errors into paths such as `items[0].quantity`."""
     if isinstance(detail, Mapping):
         for key, value in detail.items():
-            own = path if key == "non_field_errors" else f"{path}.{key}" if path else str(key)
-            yield from _field_problems(value, own)
+            yield from _field_problems(value, _joined(path, key))
     elif isinstance(detail, list | tuple):
         for index, value in enumerate(detail):
             nested = isinstance(value, Mapping | list | tuple)
             yield from _field_problems(value, f"{path}[{index}]" if nested else path)
     else:
         yield {"field": path, "message": str(detail)}
+
+
+def _joined(path: str, key: str | int) -> str:
+    if key == "non_field_errors":
+        return path
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    return f"{path}.{key}" if path else key

@@ -43,6 +43,8 @@ class RequestIdMiddleware:
                 response = self.get_response(request)
                 response.headers[REQUEST_ID_HEADER] = request_id
                 _log_access(request, response, time.perf_counter() - started)
+                # Django would log each answer of 5xx once more, outside the request's id.
+                response._has_been_logged = True  # type: ignore[attr-defined]
         finally:
             _remote_address.reset(address_before)
         return response
