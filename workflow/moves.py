@@ -92,13 +92,45 @@ def write_changes(changes: Sequence[Change]) -> Written:
     if not moved:
         return Written(reached, [])
     close_bound_items([change.order.pk for change in moved], keep=UNBOUND_STEPS)
-    items = [item for change in moved for item in _opened_items(change, reached[change.order.pk])]
+    items = [
+        item for change in moved for item in _items_of(change.order, reached[change.order.pk])
+    ]
     return Written(reached, add_work_items(items))
 
 
 def write_change(change: Change) -> Written:
     """This function will apply one change: `write_changes` for a single order."""
     return write_changes([change])
+
+
+def write_placed(
+    orders: Sequence[LockedOrder], *, actor: str, data: Mapping[str, Any] | None = None
+) -> Written:
+    """
+    This function will open the timeline and the first steps of orders inserted in this transaction.
+
+    The rows are there already, in the first status of their flow and version 1.
+    """
+    record_events(
+        [
+            NewEvent(
+                order_pk=order.pk,
+                seq=order.version,
+                kind=EVENT_KINDS[Action.RECEIVE],
+                actor=actor,
+                status=order.status,
+                last_status=Status.NULL,
+                occurred_at=order.read_at,
+                last_change_at=None,
+                changes={"status": [Status.NULL, order.status]},
+                data=dict(data or {}),
+                parts_changed=True,
+            )
+            for order in orders
+        ]
+    )
+    items = [item for order in orders for item in _items_of(order, order.status)]
+    return Written({order.pk: order.status for order in orders}, add_work_items(items))
 
 
 def _update_orders(changes: Sequence[Change], reached: Mapping[int, Status]) -> None:
@@ -165,8 +197,7 @@ def _event_of(change: Change, status: Status) -> NewEvent:
     )
 
 
-def _opened_items(change: Change, status: Status) -> list[NewWorkItem]:
-    order = change.order
+def _items_of(order: LockedOrder, status: Status) -> list[NewWorkItem]:
     rules = policies.rules_of(order.seller_id)
     return [
         NewWorkItem(

@@ -22,6 +22,10 @@ from rest_framework.views import set_rollback
 from oms.access.authenticating import BadCredentials
 from oms.access.keys import AccessRefused
 from oms.ops.logs import current_request_id
+from oms.orders.locks import OrderNotFound
+from workflow.flows import TransitionNotAllowed
+from workflow.services.placing import PlacedDifferently
+from workflow.services.refusals import CancellationRefused, InvalidInput, PartOfOrderNotFound
 
 RETRY_AFTER_SECONDS = 2
 
@@ -30,6 +34,13 @@ RETRY_AFTER_SECONDS = 2
 DOMAIN_ERRORS: dict[type[Exception], tuple[int, str]] = {
     BadCredentials: (401, "1"),
     AccessRefused: (400, "access_refused"),
+    OrderNotFound: (404, "order_not_found"),
+    PartOfOrderNotFound: (404, "not_found"),
+    InvalidInput: (400, "invalid"),
+    CancellationRefused: (400, "partly_invoiced"),
+    PlacedDifferently: (409, "placed_differently"),
+    # The contract's own code for an action that the present status does not know.
+    TransitionNotAllowed: (409, "OMS003"),
 }
 
 # What we say for a bare status: Django's own errors, and DRF's where its words are for developers.

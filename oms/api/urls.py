@@ -4,6 +4,41 @@ The API's routes. Written without a trailing slash: the boundary drops it from e
 An address that is not here is answered 404 in JSON by the boundary.
 """
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from oms.api.views.orders import (
+    CancelView,
+    DenyCancellationView,
+    InvoiceShipmentView,
+    InvoiceTrackingView,
+    InvoiceView,
+    OrderGroupView,
+    OrderView,
+    PaymentNotificationView,
+    StartHandlingView,
+)
+from oms.api.views.placing import AuthorizeDispatchView, PlaceOrdersView
+
+ORDERS = "oms/pvt/orders"
+ORDER = f"{ORDERS}/<str:order_id>"
+
+urlpatterns: list[URLPattern] = [
+    path("fulfillment/pvt/orders", PlaceOrdersView.as_view()),
+    path("fulfillment/pvt/orders/<str:order_id>/fulfill", AuthorizeDispatchView.as_view()),
+    path(f"{ORDERS}/order-group/<str:order_group>", OrderGroupView.as_view()),
+    path(ORDER, OrderView.as_view()),
+    path(f"{ORDER}/start-handling", StartHandlingView.as_view()),
+    path(f"{ORDER}/cancel", CancelView.as_view()),
+    path(
+        f"{ORDER}/payments/<str:payment_id>/payment-notification",
+        PaymentNotificationView.as_view(),
+    ),
+    path(f"{ORDER}/invoice", InvoiceView.as_view()),
+    # An invoice number may hold slashes (KI 1302085): it is whatever stands between.
+    path(f"{ORDER}/invoice/<path:invoice_number>/tracking", InvoiceTrackingView.as_view()),
+    path(f"{ORDER}/invoice/<path:invoice_number>", InvoiceShipmentView.as_view()),
+    path(
+        "orders/pvt/document/<str:order_id>/deny-cancellation-request",
+        DenyCancellationView.as_view(),
+    ),
+]

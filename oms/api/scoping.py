@@ -1,0 +1,31 @@
+"""Which orders a key may see and touch: all, or those of its sellers and affiliates."""
+
+from collections.abc import Iterable
+
+from oms.access.authenticating import Principal
+from oms.orders.locks import OrderNotFound
+from oms.orders.models import Order
+from oms.orders.selectors import get_order
+
+
+def is_visible(order: Order, principal: Principal) -> bool:
+    """This function will say whether the order lies within the key's sellers and affiliates."""
+    return principal.serves_seller(order.seller_id) and principal.serves_affiliate(
+        order.affiliate_id
+    )
+
+
+def visible_order(reference: str, principal: Principal) -> Order:
+    """
+    This function will return an order by id or `seq` number.
+
+    An order outside the key's scope is not there: OrderNotFound either way.
+    """
+    order = get_order(reference)
+    if not is_visible(order, principal):
+        raise OrderNotFound(reference)
+    return order
+
+
+def visible_orders(orders: Iterable[Order], principal: Principal) -> list[Order]:
+    return [order for order in orders if is_visible(order, principal)]

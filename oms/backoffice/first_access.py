@@ -1,0 +1,63 @@
+"""The first account, the first app key and the usual affiliates of an empty installation."""
+
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import orjson
+from django.contrib.auth import get_user_model
+from django.db import transaction
+
+from oms.access.keys import issue_app_key
+from oms.access.scopes import Scope
+from oms.orders.models import Affiliate
+from oms.orders.statuses import Flow
+
+ADMIN_USER: Final = "admin"
+AFFILIATES: Final = (
+    ("MKP", "Marketplace", Flow.FULFILLMENT),
+    ("STO", "Own storefront", Flow.COMPLETE),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Shown once: neither password nor token can be read back from the database."""
+
+    admin_user: str
+    admin_password: str
+    app_key: str
+    app_token: str
+
+    def write(self, path: Path) -> None:
+        """This function will write the credentials to a file that only its owner can read."""
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+        path.write_bytes(orjson.dumps(asdict(self)))
+
+
+@transaction.atomic
+def grant_first_access(*, actor: str) -> Credentials:
+    """
+    This function will make the admin account, an app key with every scope, and the affiliates.
+
+    An admin account that is there gets a new password.
+    """
+    password = secrets.token_urlsafe(12)
+    admin, _ = get_user_model().objects.get_or_create(
+        username=ADMIN_USER, defaults={"is_staff": True, "is_superuser": True}
+    )
+    admin.set_password(password)
+    admin.save()
+    for affiliate_id, name, flow in AFFILIATES:
+        Affiliate.objects.get_or_create(
+            affiliate_id=affiliate_id, defaults={"name": name, "flow": flow}
+        )
+    key, token = issue_app_key(
+        owner_name="First installation",
+        scopes=[scope.value for scope in Scope],
+        actor=actor,
+        reason="First access to an empty installation.",
+    )
+    return Credentials(ADMIN_USER, password, key.app_key, token)

@@ -1,0 +1,225 @@
+"""
+Placing orders: PostgreSQL is all it needs (mission M1).
+
+A purchase is all or nothing: its orders, their events, first steps and the announcement are one
+transaction. Placing it again with the same content answers the same orders; with other content
+it is a conflict. Nothing outside is called here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from oms.ops.clock import database_now
+from oms.orders.documents.drafts import OrderDraft
+from oms.orders.documents.errors import FieldError
+from oms.orders.documents.placement import CONTENT_HASH_KEY, Purchase, read_placement
+from oms.orders.locks import LockedOrder
+from oms.orders.models import Affiliate, Order
+from oms.orders.statuses import Flow, Status
+from oms.orders.writing import insert_orders
+from workflow.announcing import announce
+from workflow.budgets import budget_ends_at
+from workflow.moves import write_placed
+from workflow.services.refusals import InvalidInput, Problem
+
+PLACED = "placed"
+ALREADY_PLACED = "already-placed"
+INVALID = "invalid"
+CONFLICT = "conflict"
+
+
+class PlacedDifferently(Exception):
+    """These marketplace orders were placed before, with other content."""
+
+    def __init__(self, marketplace_order_ids: Sequence[str]) -> None:
+        self.marketplace_order_ids = marketplace_order_ids
+        ids = ", ".join(marketplace_order_ids[:10])
+        super().__init__(f"Placed before with other content: {ids}.")
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedPurchase:
+    """What became of one purchase of a batch: its orders, or what is wrong with it."""
+
+    marketplace_order_id: str
+    outcome: str
+    order_ids: tuple[str, ...] = ()
+    errors: tuple[FieldError, ...] = ()
+    source: Any = None
+
+    @property
+    def is_accepted(self) -> bool:
+        return self.outcome in (PLACED, ALREADY_PLACED)
+
+
+def place_orders(
+    body: object, *, affiliate_id: str, sales_channel: str, actor: str
+) -> list[PlacedPurchase]:
+    """
+    This function will place a batch of purchases of one affiliate, each all or nothing.
+
+    `body` is the contract's: a list of purchases, or one. Returns one result per purchase in
+    order. Raises InvalidInput for an unknown affiliate or a body that is no batch.
+    """
+    affiliate = find_affiliate(affiliate_id)
+    purchases = read_placement(
+        body,
+        affiliate_id=affiliate.affiliate_id,
+        sales_channel=sales_channel,
+        flow=Flow(affiliate.flow),
+        now=database_now(),
+    )
+    valid = [purchase for purchase in purchases if not purchase.errors]
+    placed = _place_batch(valid, affiliate_id=affiliate.affiliate_id, actor=actor)
+    return [
+        placed.pop(0)
+        if not purchase.errors
+        else PlacedPurchase(
+            purchase.marketplace_order_id,
+            INVALID,
+            errors=tuple(purchase.errors),
+            source=purchase.source,
+        )
+        for purchase in purchases
+    ]
+
+
+def find_affiliate(affiliate_id: str) -> Affiliate:
+    """This function will return an active affiliate. Raises InvalidInput naming those there are."""
+    affiliate = Affiliate.objects.filter(affiliate_id=affiliate_id, is_active=True).first()
+    if affiliate is None:
+        known = Affiliate.objects.filter(is_active=True).order_by("affiliate_id")
+        allowed = tuple(known.values_list("affiliate_id", flat=True)[:20])
+        raise InvalidInput(Problem("affiliateId", "No such affiliate.", allowed))
+    return affiliate
+
+
+@transaction.atomic
+def place_drafts(drafts: Sequence[OrderDraft], *, actor: str) -> list[int]:
+    """
+    This function will insert orders in the first status of their flow and set them going.
+
+    Returns their primary keys. Raises IntegrityError where one of them is there already.
+    """
+    drafts = [
+        replace(
+            draft,
+            budget_ends_at=budget_ends_at(
+                Status(draft.status), priority=draft.priority, since=draft.status_since
+            ),
+        )
+        for draft in drafts
+    ]
+    pks = insert_orders(drafts)
+    written = write_placed(
+        [_as_locked(pk, draft) for pk, draft in zip(pks, drafts, strict=True)], actor=actor
+    )
+    announce(written.due_item_ids)
+    return pks
+
+
+def _place_batch(
+    purchases: Sequence[Purchase], *, affiliate_id: str, actor: str
+) -> list[PlacedPurchase]:
+    known = _known_purchases([p.marketplace_order_id for p in purchases], affiliate_id)
+    fresh: dict[str, Purchase] = {}
+    for purchase in purchases:
+        if purchase.marketplace_order_id not in known:
+            fresh.setdefault(purchase.marketplace_order_id, purchase)
+    lost = _place_all(list(fresh.values()), actor=actor)
+    known |= _known_purchases(lost, affiliate_id)
+    for marketplace_order_id, purchase in fresh.items():
+        known.setdefault(marketplace_order_id, _Known(purchase.content_hash, purchase.order_ids))
+    return [
+        _result_of(
+            purchase,
+            known[purchase.marketplace_order_id],
+            is_ours=fresh.get(purchase.marketplace_order_id) is purchase
+            and purchase.marketplace_order_id not in lost,
+        )
+        for purchase in purchases
+    ]
+
+
+def _place_all(purchases: Sequence[Purchase], *, actor: str) -> list[str]:
+    """Places purchases and returns the marketplace ids that somebody else placed meanwhile."""
+    try:
+        place_drafts([draft for purchase in purchases for draft in purchase.drafts], actor=actor)
+    except IntegrityError:
+        # One of them is being placed at this moment: singly, so that only that one steps back.
+        return [p.marketplace_order_id for p in purchases if not _place_alone(p, actor=actor)]
+    return []
+
+
+def _place_alone(purchase: Purchase, *, actor: str) -> bool:
+    try:
+        place_drafts(purchase.drafts, actor=actor)
+    except IntegrityError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    content_hash: str
+    order_ids: tuple[str, ...]
+
+
+def _known_purchases(marketplace_order_ids: Sequence[str], affiliate_id: str) -> dict[str, _Known]:
+    if not marketplace_order_ids:
+        return {}
+    rows = (
+        Order.objects.filter(
+            marketplace_order_id__in=marketplace_order_ids,
+            affiliate_id=affiliate_id,
+            is_imported=False,
+        )
+        .order_by("split_number")
+        .values_list("marketplace_order_id", "order_id", f"extra__{CONTENT_HASH_KEY}")
+    )
+    known: dict[str, _Known] = {}
+    for marketplace_order_id, order_id, content_hash in rows:
+        before = known.get(marketplace_order_id)
+        order_ids = (*before.order_ids, order_id) if before else (order_id,)
+        known[marketplace_order_id] = _Known(content_hash, order_ids)
+    return known
+
+
+def _result_of(purchase: Purchase, known: _Known, *, is_ours: bool) -> PlacedPurchase:
+    if known.content_hash != purchase.content_hash:
+        error = FieldError("marketplaceOrderId", "Placed before with other content.")
+        return PlacedPurchase(
+            purchase.marketplace_order_id, CONFLICT, known.order_ids, (error,), purchase.source
+        )
+    return PlacedPurchase(
+        purchase.marketplace_order_id,
+        PLACED if is_ours else ALREADY_PLACED,
+        known.order_ids,
+        source=purchase.source,
+    )
+
+
+def _as_locked(pk: int, draft: OrderDraft) -> LockedOrder:
+    """The facts of an order that this transaction inserted: nobody else can see or change it."""
+    return LockedOrder(
+        pk=pk,
+        order_id=draft.order_id,
+        flow=Flow(draft.flow),
+        status=Status(draft.status),
+        version=draft.version,
+        status_since=draft.status_since,
+        last_change_at=draft.last_change_at,
+        value_cents=draft.value_cents,
+        currency=draft.currency,
+        seller_id=draft.seller_id,
+        delivery_channel=draft.delivery_channel,
+        priority=draft.priority,
+        authorized_at=draft.authorized_at,
+        is_complete=draft.is_complete,
+        invoiced_cents=0,
+        status_before_request="",
+        read_at=draft.last_change_at,
+    )
