@@ -158,6 +158,7 @@ class OrderDraft:
     status: str
     version: int = 1
     status_since: datetime
+    budget_ends_at: datetime | None = None
     last_change_at: datetime
     authorized_at: datetime | None = None
     invoiced_at: datetime | None = None

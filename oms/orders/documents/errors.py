@@ -31,6 +31,10 @@ class DocumentError(Exception):
         self.errors = tuple(errors)
         super().__init__("; ".join(str(error) for error in self.errors))
 
+    @property
+    def details(self) -> list[dict[str, Any]]:
+        return [error.as_json() for error in self.errors]
+
 
 class NotTaken(ValueError):
     """A single value that a column cannot take. Becomes a `FieldError` where its path is known."""

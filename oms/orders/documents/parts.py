@@ -200,7 +200,7 @@ def _detach_own_list(
 
 
 def objects_of(
-    entries: list[Any], path: str, errors: list[FieldError]
+    entries: Iterable[Any], path: str, errors: list[FieldError]
 ) -> Iterable[tuple[int, Mapping[str, Any]]]:
     for index, entry in enumerate(entries):
         if isinstance(entry, Mapping):
