@@ -42,11 +42,11 @@ def sweep(*, limit: int = 1_000) -> int:
             UPDATE workflow_workitem SET announced_at = clock_timestamp() WHERE id IN (
                 SELECT id FROM workflow_workitem
                 WHERE parked_at IS NULL AND next_attempt_at <= clock_timestamp()
-                  AND (announced_at IS NULL OR announced_at < clock_timestamp() - %s)
+                  AND (announced_at IS NULL OR announced_at < clock_timestamp() - make_interval(secs => %s))
                 ORDER BY next_attempt_at LIMIT %s FOR UPDATE SKIP LOCKED
             ) RETURNING id
             """,
-            [ANNOUNCE_AGAIN_AFTER, limit],
+            [ANNOUNCE_AGAIN_AFTER.total_seconds(), limit],
         )
         ids = [row[0] for row in cursor.fetchall()]
     announce(ids)

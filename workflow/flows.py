@@ -30,7 +30,7 @@ class Action(StrEnum):
     RESERVE_STOCK = "reserve-stock"
     APPROVE_PAYMENT = "approve-payment"
     DENY_PAYMENT = "deny-payment"
-    PASS_ANTIFRAUD = "pass-antifraud"  # noqa: S105
+    PASS_ANTIFRAUD = "pass-antifraud"
     OPEN_PAYMENT_WINDOW = "open-payment-window"
     RETRY_PAYMENT = "retry-payment"
     LOSE_SELLER = "lose-seller"

@@ -134,7 +134,8 @@ class _Batch:
         self.recorded.done += 1
 
     def _change(self, order: LockedOrder, item: ClaimedItem, verdict: Verdict) -> Change | None:
-        kind, changes = "", {}
+        kind = ""
+        changes: dict[str, list[Any]] = {}
         if verdict.record is not None:
             kind, changes = _write_record(order, item, verdict.record)
         if verdict.action is None and not kind:

@@ -117,8 +117,8 @@ _CLAIM: Final = (
         fence = w.fence + 1,
         attempts = w.attempts + 1,
         leased_by = %(worker)s,
-        leased_until = clock_timestamp() + %(lease)s,
-        next_attempt_at = clock_timestamp() + %(lease)s
+        leased_until = clock_timestamp() + make_interval(secs => %(lease)s),
+        next_attempt_at = clock_timestamp() + make_interval(secs => %(lease)s)
     FROM picked WHERE w.id = picked.id
     RETURNING w.id, w.order_id, w.package_id, w.step, w.fence, w.attempts, w.priority
 """
@@ -139,12 +139,15 @@ def claim_items(
             {
                 "connector": connector,
                 "limit": limit,
-                "lease": lease,
+                "lease": lease.total_seconds(),
                 "worker": worker,
                 "only": None if only is None else list(only),
             },
         )
-        claimed = [ClaimedItem(*row[:3], Step(row[3]), *row[4:]) for row in cursor.fetchall()]
+        claimed = [
+            ClaimedItem(row[0], row[1], row[2], Step(row[3]), row[4], row[5], row[6])
+            for row in cursor.fetchall()
+        ]
     return sorted(claimed, key=lambda item: (item.priority, item.pk))
 
 

@@ -22,6 +22,7 @@ from rest_framework.views import set_rollback
 from oms.access.authenticating import BadCredentials
 from oms.access.keys import AccessRefused
 from oms.ops.logs import current_request_id
+from oms.orders.documents.errors import DocumentError
 from oms.orders.locks import OrderNotFound
 from workflow.flows import TransitionNotAllowed
 from workflow.services.placing import PlacedDifferently
@@ -37,6 +38,7 @@ DOMAIN_ERRORS: dict[type[Exception], tuple[int, str]] = {
     OrderNotFound: (404, "order_not_found"),
     PartOfOrderNotFound: (404, "not_found"),
     InvalidInput: (400, "invalid"),
+    DocumentError: (400, "invalid"),
     CancellationRefused: (400, "partly_invoiced"),
     PlacedDifferently: (409, "placed_differently"),
     # The contract's own code for an action that the present status does not know.

@@ -1,6 +1,7 @@
 """Reads request bodies as JSON, refusing what PostgreSQL or our own code could not carry."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from types import UnionType
 from typing import IO, Any
 
 import orjson
@@ -35,7 +36,7 @@ class JsonBodyParser(BaseParser):
     """
     Parses JSON by orjson; an absent or blank body is an empty object.
 
-    A view that takes a list says `json_body = list`; all others take an object. orjson itself
+    A view that takes a list says `json_body = list` or `list | dict`; others take an object. orjson itself
     refuses NaN, Infinity, numbers beyond a double, lone surrogates and bytes that are not UTF-8.
     """
 
@@ -51,7 +52,7 @@ class JsonBodyParser(BaseParser):
         return parse_json_body(stream.read(), getattr(view, "json_body", dict))
 
 
-def parse_json_body(body: bytes, expected: type = dict) -> dict[str, Any] | list[Any]:
+def parse_json_body(body: bytes, expected: type | UnionType = dict) -> dict[str, Any] | list[Any]:
     """
     This function will parse and check one body; raises BodyRefused with position or field.
 
@@ -67,7 +68,8 @@ def parse_json_body(body: bytes, expected: type = dict) -> dict[str, Any] | list
             f"Malformed JSON: {error.msg} at line {error.lineno}, column {error.colno}."
         ) from None
     if not isinstance(parsed, dict | list) or not isinstance(parsed, expected):
-        wanted = "list" if expected is list else "object"
+        names: dict[Any, str] = {list: "list", dict: "object", list | dict: "list or object"}
+        wanted = names[expected]
         raise BodyRefused(f"The body must be a JSON {wanted}.")
     # A NUL can only come from its escape, so most bodies skip looking at each string.
     problem = _quick_problem(parsed, may_hold_nul=b"\\u0000" in text)

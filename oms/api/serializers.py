@@ -1,11 +1,10 @@
 """Bodies of the order API: what the contract sends, checked and turned into what services take."""
 
-from datetime import UTC
 from typing import Any
 
-from django.utils.dateparse import parse_date, parse_datetime
 from rest_framework import serializers
 
+from oms.orders.documents.kinds import parse_moment
 from oms.orders.models import InvoiceType
 from workflow.services.invoicing import Invoice, InvoicedLine
 from workflow.services.tracking import Shipment
@@ -19,16 +18,10 @@ class TimestampField(serializers.CharField):
 
     def to_internal_value(self, data: Any) -> Any:
         text = super().to_internal_value(data)
-        try:
-            moment = parse_datetime(text) or parse_date(text)
-        except ValueError:
-            moment = None
+        moment = parse_moment(text)
         if moment is None:
             raise serializers.ValidationError("Expected a date such as 2026-01-31T18:25:43-05:00.")
-        if not hasattr(moment, "hour"):
-            moment = parse_datetime(f"{text}T00:00:00+00:00")
-        assert moment is not None
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return moment
 
 
 class CentsField(serializers.Field[int, Any, Any, Any]):
@@ -47,9 +40,10 @@ class CentsField(serializers.Field[int, Any, Any, Any]):
         return value
 
 
-def _text(max_length: int, **options: Any) -> serializers.CharField:
-    options = {"required": False, "allow_null": True, "allow_blank": True, "default": ""} | options
-    return serializers.CharField(max_length=max_length, **options)
+def _text(max_length: int) -> serializers.CharField:
+    return serializers.CharField(
+        max_length=max_length, required=False, allow_null=True, allow_blank=True, default=""
+    )
 
 
 class CancelBody(serializers.Serializer[Any]):

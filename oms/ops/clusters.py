@@ -7,6 +7,7 @@ queue's lock stops it for ever, and when its sentinel dies the orphans go on wit
 every few seconds, and whatever its tasks report. When none of it moves, the group is replaced.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -155,9 +156,7 @@ class ClusterSupervisor:
         child = self._child
         if child is None:
             return
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         child.wait()
         self._child = None

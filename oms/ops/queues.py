@@ -3,7 +3,6 @@
 import logging
 from typing import Final
 
-from django.conf import settings
 from django.db import connection
 from django_q.tasks import async_task
 
@@ -57,7 +56,3 @@ def seconds_since_progress(cluster: str) -> float | None:
         )
         age = cursor.fetchone()[0]
     return None if age is None else float(age)
-
-
-def is_known_cluster(name: str) -> bool:
-    return name in settings.Q_CLUSTER["ALT_CLUSTERS"]

@@ -130,7 +130,7 @@ def number_events(*, limit: int = NUMBERING_BATCH) -> int:
         # and so sees every position that the holder before us has committed.
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LEDGER_LOCK])
         cursor.execute(_NUMBER_EVENTS, [limit])
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 _NUMBER_EVENTS: Final = """

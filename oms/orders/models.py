@@ -29,7 +29,9 @@ class Affiliate(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.CheckConstraint(condition=Q(flow__in=FLOW_NAMES), name="affiliate_flow_is_known")
+            models.CheckConstraint(
+                condition=Q(flow__in=FLOW_NAMES), name="affiliate_flow_is_known"
+            )
         ]
 
     def __str__(self) -> str:
@@ -91,7 +93,9 @@ class Order(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.CheckConstraint(condition=Q(status__in=STATUS_NAMES), name="order_status_is_known"),
+            models.CheckConstraint(
+                condition=Q(status__in=STATUS_NAMES), name="order_status_is_known"
+            ),
             models.CheckConstraint(condition=Q(flow__in=FLOW_NAMES), name="order_flow_is_known"),
             models.UniqueConstraint(
                 fields=["marketplace_order_id", "affiliate_id", "split_number"],
@@ -104,9 +108,14 @@ class Order(models.Model):
             models.Index(fields=["marketplace_order_id"], name="order_by_marketplace_id"),
             models.Index(F("created_at").desc(), F("id").desc(), name="order_newest_first"),
             models.Index(
-                "sales_channel", F("created_at").desc(), F("id").desc(), name="order_by_sales_channel"
+                "sales_channel",
+                F("created_at").desc(),
+                F("id").desc(),
+                name="order_by_sales_channel",
             ),
-            models.Index("seller_id", F("created_at").desc(), F("id").desc(), name="order_by_seller"),
+            models.Index(
+                "seller_id", F("created_at").desc(), F("id").desc(), name="order_by_seller"
+            ),
             models.Index(
                 F("created_at").desc(),
                 F("id").desc(),
@@ -115,7 +124,11 @@ class Order(models.Model):
             ),
             # Final statuses are most of the table: newest-first finds them soon. Open ones are few.
             models.Index(
-                "status", F("created_at").desc(), F("id").desc(), condition=IS_OPEN, name="order_open_by_status"
+                "status",
+                F("created_at").desc(),
+                F("id").desc(),
+                condition=IS_OPEN,
+                name="order_open_by_status",
             ),
             models.Index(
                 "status",
@@ -162,7 +175,9 @@ class ClientProfile(models.Model):
     class Meta:
         indexes: ClassVar = [
             models.Index(fields=["email_key"], condition=~Q(email_key=""), name="client_by_email"),
-            models.Index(fields=["document_key"], condition=~Q(document_key=""), name="client_by_document"),
+            models.Index(
+                fields=["document_key"], condition=~Q(document_key=""), name="client_by_document"
+            ),
             models.Index(fields=["phone_key"], condition=~Q(phone_key=""), name="client_by_phone"),
         ]
 
@@ -190,7 +205,9 @@ class Item(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["order", "unique_id"], name="item_unique_id_once_per_order"),
+            models.UniqueConstraint(
+                fields=["order", "unique_id"], name="item_unique_id_once_per_order"
+            ),
             models.UniqueConstraint(fields=["order", "index"], name="item_index_once_per_order"),
             models.CheckConstraint(condition=Q(quantity__gte=1), name="item_quantity_is_positive"),
         ]
@@ -227,8 +244,12 @@ class Payment(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["order", "payment_id"], name="payment_id_once_per_order"),
-            models.UniqueConstraint(fields=["order", "index"], name="payment_index_once_per_order"),
+            models.UniqueConstraint(
+                fields=["order", "payment_id"], name="payment_id_once_per_order"
+            ),
+            models.UniqueConstraint(
+                fields=["order", "index"], name="payment_index_once_per_order"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -266,14 +287,21 @@ class Package(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["order", "type", "invoice_number"], name="invoice_number_once_per_order_and_type"
+                fields=["order", "type", "invoice_number"],
+                name="invoice_number_once_per_order_and_type",
             ),
-            models.UniqueConstraint(fields=["order", "index"], name="package_index_once_per_order"),
-            models.CheckConstraint(condition=Q(type__in=["Output", "Input"]), name="package_type_is_known"),
+            models.UniqueConstraint(
+                fields=["order", "index"], name="package_index_once_per_order"
+            ),
+            models.CheckConstraint(
+                condition=Q(type__in=["Output", "Input"]), name="package_type_is_known"
+            ),
         ]
         indexes: ClassVar = [
             models.Index(
-                fields=["tracking_number"], condition=~Q(tracking_number=""), name="package_by_tracking_number"
+                fields=["tracking_number"],
+                condition=~Q(tracking_number=""),
+                name="package_by_tracking_number",
             ),
             models.Index(fields=["invoice_number"], name="package_by_invoice_number"),
         ]
@@ -287,7 +315,9 @@ class PackageItem(models.Model):
 
     package = models.ForeignKey(Package, on_delete=models.CASCADE, related_name="items")
     index = models.PositiveIntegerField()
-    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="package_items", null=True)
+    item = models.ForeignKey(
+        Item, on_delete=models.CASCADE, related_name="package_items", null=True
+    )
     quantity = models.PositiveIntegerField()
     price_cents = models.BigIntegerField()
     description = models.CharField(max_length=400, blank=True)
@@ -295,7 +325,9 @@ class PackageItem(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["package", "index"], name="package_item_index_once_per_package")
+            models.UniqueConstraint(
+                fields=["package", "index"], name="package_item_index_once_per_package"
+            )
         ]
 
     def __str__(self) -> str:
@@ -315,7 +347,9 @@ class TrackingEvent(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["package", "index"], name="tracking_index_once_per_package")
+            models.UniqueConstraint(
+                fields=["package", "index"], name="tracking_index_once_per_package"
+            )
         ]
 
     def __str__(self) -> str:
@@ -359,7 +393,9 @@ class Note(models.Model):
 class CancellationRequest(models.Model):
     """Somebody asked for a cancellation that the seller must decide. At most one is open per order."""
 
-    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="cancellation_requests")
+    order = models.ForeignKey(
+        Order, on_delete=models.CASCADE, related_name="cancellation_requests"
+    )
     request_id = models.UUIDField(unique=True)
     reason = models.TextField(blank=True)
     requested_by = models.CharField(max_length=160)
@@ -420,7 +456,11 @@ class UnnumberedEvent(models.Model):
     """A committed event that has no global position yet. See `oms.orders.ledger`."""
 
     event = models.OneToOneField(
-        OrderEvent, on_delete=models.PROTECT, primary_key=True, db_constraint=False, related_name="+"
+        OrderEvent,
+        on_delete=models.PROTECT,
+        primary_key=True,
+        db_constraint=False,
+        related_name="+",
     )
 
     def __str__(self) -> str:

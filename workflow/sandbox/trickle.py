@@ -217,18 +217,19 @@ class Trickle:
 
 def placed_order_ids(answer: Any) -> list[str]:
     """
-    This function will find the order ids in the answer to a placed order.
+    This function will find the order ids in the answer to a placed purchase.
 
-    One order, a list of them, or a list of orders with their parts by seller: the contract shows
-    the first, its service answers the second, a split purchase needs the third.
+    The contract shows one object with an `orderId`, its service answers a list of them. A
+    purchase that was split by seller names all its orders in `orderIds`.
     """
     if isinstance(answer, list):
         return list(dict.fromkeys(itertools.chain(*map(placed_order_ids, answer))))
     if not isinstance(answer, dict):
         return []
-    parts = placed_order_ids(answer.get("orders"))
-    own = answer.get("orderId")
-    return parts or ([own] if isinstance(own, str) else [])
+    parts, own = answer.get("orderIds"), answer.get("orderId")
+    if isinstance(parts, list) and parts:
+        return [str(part) for part in parts]
+    return [own] if isinstance(own, str) else []
 
 
 def _code(answer: Any) -> str | None:

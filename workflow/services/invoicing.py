@@ -8,7 +8,7 @@ Lines are addressed by `uniqueId`, or by SKU, which is then spread over the line
 import uuid
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import transaction
@@ -47,7 +47,7 @@ class Invoice:
     key: str = ""
     url: str = ""
     embedded: str = ""
-    shipment: Shipment = Shipment()
+    shipment: Shipment = field(default_factory=Shipment)
 
 
 @dataclass(frozen=True, slots=True)

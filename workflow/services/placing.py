@@ -13,9 +13,10 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from oms.ops.clock import database_now
+from oms.orders.documents import columns
 from oms.orders.documents.drafts import OrderDraft
 from oms.orders.documents.errors import FieldError
-from oms.orders.documents.placement import CONTENT_HASH_KEY, Purchase, read_placement
+from oms.orders.documents.placement import PurchaseResult, read_placement
 from oms.orders.locks import LockedOrder
 from oms.orders.models import Affiliate, Order
 from oms.orders.statuses import Flow, Status
@@ -81,7 +82,7 @@ def place_orders(
             purchase.marketplace_order_id,
             INVALID,
             errors=tuple(purchase.errors),
-            source=purchase.source,
+            source=purchase.purchase,
         )
         for purchase in purchases
     ]
@@ -122,17 +123,20 @@ def place_drafts(drafts: Sequence[OrderDraft], *, actor: str) -> list[int]:
 
 
 def _place_batch(
-    purchases: Sequence[Purchase], *, affiliate_id: str, actor: str
+    purchases: Sequence[PurchaseResult], *, affiliate_id: str, actor: str
 ) -> list[PlacedPurchase]:
     known = _known_purchases([p.marketplace_order_id for p in purchases], affiliate_id)
-    fresh: dict[str, Purchase] = {}
+    fresh: dict[str, PurchaseResult] = {}
     for purchase in purchases:
         if purchase.marketplace_order_id not in known:
             fresh.setdefault(purchase.marketplace_order_id, purchase)
     lost = _place_all(list(fresh.values()), actor=actor)
     known |= _known_purchases(lost, affiliate_id)
     for marketplace_order_id, purchase in fresh.items():
-        known.setdefault(marketplace_order_id, _Known(purchase.content_hash, purchase.order_ids))
+        known.setdefault(
+            marketplace_order_id,
+            _Known(purchase.content_hash, tuple(draft.order_id for draft in purchase.drafts)),
+        )
     return [
         _result_of(
             purchase,
@@ -144,7 +148,7 @@ def _place_batch(
     ]
 
 
-def _place_all(purchases: Sequence[Purchase], *, actor: str) -> list[str]:
+def _place_all(purchases: Sequence[PurchaseResult], *, actor: str) -> list[str]:
     """Places purchases and returns the marketplace ids that somebody else placed meanwhile."""
     try:
         place_drafts([draft for purchase in purchases for draft in purchase.drafts], actor=actor)
@@ -154,7 +158,7 @@ def _place_all(purchases: Sequence[Purchase], *, actor: str) -> list[str]:
     return []
 
 
-def _place_alone(purchase: Purchase, *, actor: str) -> bool:
+def _place_alone(purchase: PurchaseResult, *, actor: str) -> bool:
     try:
         place_drafts(purchase.drafts, actor=actor)
     except IntegrityError:
@@ -178,7 +182,7 @@ def _known_purchases(marketplace_order_ids: Sequence[str], affiliate_id: str) ->
             is_imported=False,
         )
         .order_by("split_number")
-        .values_list("marketplace_order_id", "order_id", f"extra__{CONTENT_HASH_KEY}")
+        .values_list("marketplace_order_id", "order_id", f"extra__{columns.PLACED}__content_hash")
     )
     known: dict[str, _Known] = {}
     for marketplace_order_id, order_id, content_hash in rows:
@@ -188,17 +192,17 @@ def _known_purchases(marketplace_order_ids: Sequence[str], affiliate_id: str) ->
     return known
 
 
-def _result_of(purchase: Purchase, known: _Known, *, is_ours: bool) -> PlacedPurchase:
+def _result_of(purchase: PurchaseResult, known: _Known, *, is_ours: bool) -> PlacedPurchase:
     if known.content_hash != purchase.content_hash:
         error = FieldError("marketplaceOrderId", "Placed before with other content.")
         return PlacedPurchase(
-            purchase.marketplace_order_id, CONFLICT, known.order_ids, (error,), purchase.source
+            purchase.marketplace_order_id, CONFLICT, known.order_ids, (error,), purchase.purchase
         )
     return PlacedPurchase(
         purchase.marketplace_order_id,
         PLACED if is_ours else ALREADY_PLACED,
         known.order_ids,
-        source=purchase.source,
+        source=purchase.purchase,
     )
 
 

@@ -19,7 +19,6 @@ from workflow.moves import Change, write_change
 from workflow.services.refusals import InvalidInput, NotRepairable, Problem
 from workflow.steps import ACTION_WHEN_SKIPPED, Step
 
-
 Repair = Callable[[int, str, str], None]
 
 

@@ -24,6 +24,7 @@ class PlaceOrdersView(APIView):
     """
 
     required_scopes: ClassVar[dict[str, set[str]]] = {"POST": {"PlaceOrders", "OrdersFullAccess"}}
+    json_body: ClassVar[Any] = list | dict
 
     def post(self, request: Request) -> Response:
         principal = principal_of(request)

@@ -1,7 +1,6 @@
 import django.db.models.functions.datetime
 from django.db import migrations, models
 
-
 APPEND_ONLY = """
 CREATE FUNCTION ops_refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

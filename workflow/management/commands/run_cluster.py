@@ -17,7 +17,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name", choices=sorted(settings.Q_CLUSTER["ALT_CLUSTERS"]))
+        parser.add_argument("name", choices=sorted(settings.CLUSTER_STUCK_SECONDS))
         parser.add_argument(
             "--child", action="store_true", help="The cluster itself, unsupervised."
         )
