@@ -57,6 +57,15 @@ def state_and_parent(pid: int) -> tuple[str, int] | None:
     return fields[0], int(fields[1])
 
 
+def caught_signals(pid: int) -> int:
+    """This function will read which signals a process handles, as a bit mask; 0 when unknown."""
+    try:
+        lines = (PROC / str(pid) / "status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1], 16) for line in lines if line.startswith("SigCgt")), 0)
+
+
 def children_of(parent: int) -> Iterator[int]:
     """This function will list the direct children, those that wait to be collected too."""
     if not PROC.is_dir():

@@ -9,7 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from deploy.output import Output
-from deploy.processes import adopt_orphans, children_of, dying_with_parent
+from deploy.processes import (
+    adopt_orphans,
+    caught_signals,
+    children_of,
+    die_with_my_parent,
+    dying_with_parent,
+)
 
 TICK_SECONDS = 0.2
 ORPHAN_SCAN_SECONDS = 1.0
@@ -63,6 +69,7 @@ class Supervisor:
         self.children: list[Child] = []
         self.output = Output()
         self.stop_requested = False
+        self.made_by: tuple[int, int] | None = None
         self._orphans_seen: set[int] = set()
         self._orphans_scanned_at = 0.0
 
@@ -74,6 +81,22 @@ class Supervisor:
             # and means stop all the same.
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._on_stop_signal)
+
+    def listen_to_make(self) -> None:
+        """
+        This function will also stop when make was interrupted, and end when make is killed.
+
+        make passes SIGTERM on to its child, but after a SIGINT or SIGHUP sent to it alone it just
+        waits. All that can be seen of it is that its handler is gone.
+        """
+        die_with_my_parent(signal.SIGTERM)
+        self.made_by = (os.getppid(), caught_signals(os.getppid()))
+
+    def _make_was_interrupted(self) -> bool:
+        if self.made_by is None:
+            return False
+        pid, caught_before = self.made_by
+        return caught_before & ~caught_signals(pid) != 0
 
     def _on_stop_signal(self, number: int, frame: object) -> None:
         self.stop_requested = True
@@ -134,7 +157,7 @@ class Supervisor:
     def tick(self) -> None:
         """This function will pass output on for a moment, then look after children and orphans."""
         self.output.pump(TICK_SECONDS)
-        if self.stop_requested:
+        if self.stop_requested or self._make_was_interrupted():
             raise StopRequested
         now = time.monotonic()
         for child in self.children:

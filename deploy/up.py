@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -27,7 +26,6 @@ from django.core.exceptions import ImproperlyConfigured
 
 from deploy.postgres import Postgres
 from deploy.postgres_binaries import PostgresFailed
-from deploy.processes import die_with_my_parent
 from deploy.roles import MANAGE, ROLES, roles_for
 from deploy.supervisor import Child, StopRequested, Supervisor
 from oms.env import env_bool, env_int, env_secret, env_str
@@ -62,8 +60,6 @@ class Credentials(NamedTuple):
 
 
 def main() -> int:
-    if "MAKELEVEL" in os.environ:
-        die_with_my_parent(signal.SIGTERM)
     try:
         plan = read_plan()
         with only_one_runs(plan.data_dir):
@@ -100,6 +96,8 @@ def only_one_runs(data_dir: Path) -> Iterator[None]:
 def run(plan: Plan) -> int:
     supervisor = Supervisor(ROOT, os.environ)
     supervisor.prepare()
+    if "MAKELEVEL" in os.environ:
+        supervisor.listen_to_make()
     server: Postgres | None = None
     try:
         if env_secret("DATABASE_URL") is None:
