@@ -23,7 +23,9 @@ def env_bool(name: str, default: bool) -> bool:
         return True
     if word in FALSE_WORDS:
         return False
-    raise ImproperlyConfigured(f"{name}={raw!r}: expected one of 1, 0, true, false, yes, no, on, off.")
+    raise ImproperlyConfigured(
+        f"{name}={raw!r}: expected one of 1, 0, true, false, yes, no, on, off."
+    )
 
 
 def env_int(name: str, default: int, *, minimum: int = 0) -> int:
@@ -60,7 +62,7 @@ def env_list(name: str, default: str = "") -> list[str]:
 
 
 def env_secret(name: str) -> str | None:
-    """This function will read NAME, or the file that NAME_FILE points to, so that secrets can be mounted."""
+    """This function will read NAME, or the file that NAME_FILE names: secrets can be mounted."""
     if path := os.environ.get(f"{name}_FILE"):
         try:
             return Path(path).read_text(encoding="utf-8").strip()
@@ -78,10 +80,14 @@ def env_database(name: str) -> dict[str, object]:
     """
     raw = env_secret(name)
     if raw is None:
-        raise ImproperlyConfigured(f"{name} is not set: expected postgresql://user:password@host:5432/name.")
+        raise ImproperlyConfigured(
+            f"{name} is not set: expected postgresql://user:password@host:5432/name."
+        )
     url = urlsplit(raw)
     if url.scheme not in {"postgres", "postgresql"}:
-        raise ImproperlyConfigured(f"{name}: expected a postgresql:// address, got {url.scheme}://.")
+        raise ImproperlyConfigured(
+            f"{name}: expected a postgresql:// address, got {url.scheme}://."
+        )
     options: dict[str, object] = dict(parse_qsl(url.query))
     host = options.pop("host", None) or unquote(url.hostname or "")
     port = options.pop("port", None) or (str(url.port) if url.port else "")

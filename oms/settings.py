@@ -105,7 +105,11 @@ _options["options"] = " ".join(
     )
 )
 if ROLE == "web":
-    _options["pool"] = {"min_size": 1, "max_size": env_int("WEB_DB_POOL", 8, minimum=1), "timeout": 5}
+    _options["pool"] = {
+        "min_size": 1,
+        "max_size": env_int("WEB_DB_POOL", 8, minimum=1),
+        "timeout": 5,
+    }
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = None
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
@@ -132,13 +136,21 @@ Q_CLUSTER = {
     **_cluster,
     "ALT_CLUSTERS": {
         "workflow": dict(_cluster),
-        "backoffice": {**_cluster, "workers": 1, "queue_limit": 1, "timeout": 3600, "retry": 14_400},
+        "backoffice": {
+            **_cluster,
+            "workers": 1,
+            "queue_limit": 1,
+            "timeout": 3600,
+            "retry": 14_400,
+        },
     },
 }
 Q_CLUSTER_NAME = os.environ.get("Q_CLUSTER_NAME", "workflow")
 
 # Workflow
 WINDOW_TO_CANCEL_SECONDS = env_int("WINDOW_TO_CANCEL_SECONDS", 1800)
+# A second call to cancel confirms a requested cancellation if it comes at least this much later.
+CANCELLATION_CONFIRM_SECONDS = env_int("CANCELLATION_CONFIRM_SECONDS", 30)
 # Orders above this value wait for somebody to authorize them; 0: none do.
 AUTHORIZATION_ABOVE_CENTS = env_int("AUTHORIZATION_ABOVE_CENTS", 0)
 WORK_LEASE_SECONDS = env_int("WORK_LEASE_SECONDS", 20, minimum=2)
@@ -209,7 +221,11 @@ WHITENOISE_USE_FINDERS = STATIC_ROOT is None
 LOGIN_URL = "admin:login"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+    )
 ]
 
 # Transport
@@ -219,10 +235,14 @@ SECURE_REDIRECT_EXEMPT = [r"^api/", r"^(healthz|livez)$"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env_bool("BEHIND_PROXY", False) else None
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if env_bool("BEHIND_PROXY", False) else None
+)
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
 
-LOGGING = logging_config(level=env_choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")), role=ROLE)
+LOGGING = logging_config(
+    level=env_choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")), role=ROLE
+)
 LOGGING_CONFIG = "oms.ops.logs.configure"
