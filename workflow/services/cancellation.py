@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.conf import settings
 from django.db import transaction
 
 from oms.orders.locks import LockedOrder, lock_order
@@ -20,10 +21,6 @@ from workflow.announcing import announce
 from workflow.flows import Action, TransitionNotAllowed, find_next_status
 from workflow.moves import Change, write_change
 from workflow.services.refusals import CancellationRefused, PartOfOrderNotFound
-
-# The seller's second call confirms its own request, as in the anchor. A second call sooner than
-# this is a repeated first one and must not confirm anything.
-CONFIRM_AFTER: Final = timedelta(seconds=30)
 
 DECIDING: Final = frozenset({Status.CANCELLATION_REQUESTED, Status.WAITING_FOR_SELLER_DECISION})
 
@@ -110,7 +107,11 @@ def close_request(
 
 
 def _confirm(order: LockedOrder, actor: str, reason: str) -> Canceled:
-    if order.read_at - order.status_since < CONFIRM_AFTER:
+    # The seller's second call confirms its own request, as in the anchor. One that comes sooner is
+    # the first one repeated by a nervous client, and must not confirm anything.
+    if order.read_at - order.status_since < timedelta(
+        seconds=settings.CANCELLATION_CONFIRM_SECONDS
+    ):
         raise TransitionNotAllowed(
             order_id=order.order_id, flow=order.flow, status=order.status, action=Action.CANCEL
         )
