@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,8 @@ def main(arguments: list[str]) -> None:
         )
     if not arguments or arguments[0] not in COMMANDS:
         sys.exit(f"usage: bootstrap.py {'|'.join(COMMANDS)} [ARGUMENT ...]")
+    # As an exception, so that an installer under way is ended too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     wanted, command = COMMANDS[arguments[0]]
     make_environment(wanted)
     os.chdir(ROOT)
@@ -109,31 +112,36 @@ def fetch_uv() -> str | None:
 
 def sync_with_uv(uv: str, wanted: str) -> bool:
     environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_NO_CONFIG": "1"}
+    # The machine's certificates, as pip and git use: a company's own may be among them.
+    environment.setdefault("UV_SYSTEM_CERTS", "1")
     if not os.access(Path.home(), os.W_OK):
         environment.setdefault("UV_CACHE_DIR", str(LOCAL / "uv-cache"))
     if not same_python():
         made = [uv, "venv", "--quiet", "--clear", "--python", base_python(), str(VENV)]
-        if subprocess.run(made, env=environment).returncode != 0:
+        if run(made, environment) != 0:
             return False
     options = ["--require-hashes", "--compile-bytecode"]
     if not sys.stderr.isatty():
         options.append("--quiet")
     synced = [uv, "pip", "sync", "--python", str(VENV_PYTHON), *options, str(REQUIREMENTS[wanted])]
-    return subprocess.run(synced, env=environment).returncode == 0
+    return run(synced, environment) == 0
 
 
 def sync_with_pip(wanted: str) -> None:
-    if not same_python() or not (VENV / "bin" / "pip").exists():
-        made = subprocess.run([base_python(), "-m", "venv", "--clear", str(VENV)])
-        if made.returncode != 0:
-            sys.exit(
-                "Cannot make a virtual environment. On Debian and Ubuntu: apt-get install "
-                "python3-venv. Or install uv, which needs neither venv nor pip."
-            )
+    made_by_pip = same_python() and (VENV / "bin" / "pip").exists()
+    if not made_by_pip and run([base_python(), "-m", "venv", "--clear", str(VENV)]) != 0:
+        sys.exit(
+            "Cannot make a virtual environment. On Debian and Ubuntu: apt-get install "
+            "python3-venv. Or install uv, which needs neither venv nor pip."
+        )
     pip = [str(VENV_PYTHON), "-m", "pip", "install", "--disable-pip-version-check"]
-    installed = subprocess.run([*pip, "--require-hashes", "-r", str(REQUIREMENTS[wanted])])
-    if installed.returncode != 0:
+    if run([*pip, "--require-hashes", "-r", str(REQUIREMENTS[wanted])]) != 0:
         sys.exit("The packages could not be installed; the reason is above.")
+
+
+def run(command: list[str], environment: dict[str, str] | None = None) -> int:
+    """This function will run a command on stderr: stdout belongs to what is started in the end."""
+    return subprocess.run(command, env=environment, stdout=sys.stderr).returncode
 
 
 def same_python() -> bool:

@@ -56,6 +56,21 @@ def test_nothing_is_left_when_make_itself_is_killed(up: WholeSystem) -> None:
     assert up.processes() == []
 
 
+@pytest.mark.timeout(300)
+def test_a_killed_postgresql_comes_back_and_so_does_the_web_role(up: Up) -> None:
+    up.start()
+    assert up.status("/healthz") == 200
+    server = Postgres(up.data_dir / "postgres")
+    first = server.pid
+    server.kill()
+    deadline = time.monotonic() + 60
+    while not (server.pid not in {first, None} and up.status("/healthz") == 200):
+        assert time.monotonic() < deadline, up.log.read_text()
+        time.sleep(0.2)
+    assert up.stop() < STOP_SECONDS
+    assert up.processes() == []
+
+
 def test_a_taken_port_is_said_before_anything_starts(up: WholeSystem) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", up.port))
