@@ -5,11 +5,13 @@ import signal
 import socket
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from deploy.postgres import Postgres
 from tests.whole_system import STOP_SECONDS, WholeSystem
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
@@ -57,7 +59,7 @@ def test_nothing_is_left_when_make_itself_is_killed(up: WholeSystem) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_a_killed_postgresql_comes_back_and_so_does_the_web_role(up: Up) -> None:
+def test_a_killed_postgresql_comes_back_and_so_does_the_web_role(up: WholeSystem) -> None:
     up.start()
     assert up.status("/healthz") == 200
     server = Postgres(up.data_dir / "postgres")
