@@ -8,9 +8,10 @@ the statuses left and opens those of the statuses reached, all in the caller's t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
+from django.conf import settings
 from django.db import connection
 
 from oms.orders.ledger import NewEvent, record_events
@@ -19,13 +20,18 @@ from oms.orders.statuses import Status
 from workflow.budgets import budget_ends_at
 from workflow.flows import EVENT_KINDS, Action, TransitionNotAllowed, find_next_status
 from workflow.policies import policies
-from workflow.steps import UNBOUND_STEPS, openings_of
-from workflow.work import NewWorkItem, add_work_items, close_bound_items
+from workflow.steps import UNBOUND_STEPS, UNDO_OF_STEP, openings_of
+from workflow.work import ClosedItem, NewWorkItem, add_work_items, close_bound_items
 
 AUTHORIZING: Final = frozenset(
     {Action.PASS_ANTIFRAUD, Action.AUTHORIZE_FULFILLMENT, Action.AUTHORIZE_BY_MARKETPLACE}
 )
 CANCELING: Final = frozenset({Action.CANCEL, Action.ACCEPT_CANCELLATION})
+# An open cancellation request is decided, one way or the other, by leaving these.
+ASKED: Final = frozenset(
+    {Status.REQUEST_CANCEL, Status.WAITING_FOR_SELLER_DECISION, Status.CANCELLATION_REQUESTED}
+)
+GIVEN_UP: Final = frozenset({Status.CANCEL, Status.CANCELED, Status.REPLACED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,16 +97,78 @@ def write_changes(changes: Sequence[Change]) -> Written:
     moved = [change for change in changes if change.action or change.forced_to]
     if not moved:
         return Written(reached, [])
-    close_bound_items([change.order.pk for change in moved], keep=UNBOUND_STEPS)
+    _close_requests(moved, reached)
+    closed = close_bound_items([change.order.pk for change in moved], keep=UNBOUND_STEPS)
     items = [
         item for change in moved for item in _items_of(change.order, reached[change.order.pk])
     ]
-    return Written(reached, add_work_items(items))
+    return Written(reached, add_work_items([*items, *_undoing(moved, reached, closed)]))
 
 
 def write_change(change: Change) -> Written:
     """This function will apply one change: `write_changes` for a single order."""
     return write_changes([change])
+
+
+def _close_requests(moved: Sequence[Change], reached: Mapping[int, Status]) -> None:
+    decided = [
+        change
+        for change in moved
+        if change.order.status in ASKED and reached[change.order.pk] not in ASKED
+    ]
+    if not decided:
+        return
+    is_denied = [reached[change.order.pk] not in GIVEN_UP for change in decided]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _CLOSE_REQUESTS,
+            [
+                [change.order.pk for change in decided],
+                [change.order.read_at for change in decided],
+                is_denied,
+                [
+                    change.reason if denied else ""
+                    for change, denied in zip(decided, is_denied, strict=True)
+                ],
+            ],
+        )
+
+
+_CLOSE_REQUESTS: Final = """
+    UPDATE orders_cancellationrequest r SET
+        decided_at = d.at, is_denied = d.is_denied, deny_reason = d.deny_reason
+    FROM unnest(%s::bigint[], %s::timestamptz[], %s::bool[], %s::text[])
+         AS d (order_id, at, is_denied, deny_reason)
+    WHERE r.order_id = d.order_id AND r.decided_at IS NULL
+"""
+
+
+def _undoing(
+    moved: Sequence[Change], reached: Mapping[int, Status], closed: Sequence[ClosedItem]
+) -> list[NewWorkItem]:
+    """
+    Undoes what a call may still do for an order that is given up while the call is out.
+
+    Its worker does so when it comes back (`workflow.recording`). This one is for the worker that
+    never does: money would stay authorized, goods reserved (KI 420019).
+    """
+    given_up = {c.order.pk: c.order for c in moved if reached[c.order.pk] in GIVEN_UP}
+    patience = timedelta(seconds=settings.WORK_LEASE_SECONDS)
+    undoing: list[NewWorkItem] = []
+    for item in closed:
+        order, undo = given_up.get(item.order_pk), UNDO_OF_STEP.get(item.step)
+        if order is None or undo is None or not item.attempts:
+            continue
+        busy_until = max(item.leased_until or order.read_at, order.read_at)
+        undoing.append(
+            NewWorkItem(
+                order_pk=order.pk,
+                step=undo,
+                priority=order.priority,
+                due_at=busy_until + patience,
+            )
+        )
+    return undoing
 
 
 def write_placed(
@@ -131,6 +199,15 @@ def write_placed(
     )
     items = [item for order in orders for item in _items_of(order, order.status)]
     return Written({order.pk: order.status for order in orders}, add_work_items(items))
+
+
+def open_work(orders: Sequence[LockedOrder]) -> list[int]:
+    """
+    This function will open the steps of the status that each order stands in, as imports need.
+
+    Returns the ids of the items that are due at once.
+    """
+    return add_work_items([item for order in orders for item in _items_of(order, order.status)])
 
 
 def _update_orders(changes: Sequence[Change], reached: Mapping[int, Status]) -> None:

@@ -68,9 +68,10 @@ def assemble(rows: OrderRows) -> dict[str, Any]:
         document["packageAttachment"], "packages", [_package(row, rows) for row in rows.packages]
     )
     document["changesAttachment"] = _with_rows(
-        document["changesAttachment"] or ({"id": "changeAttachment"} if rows.changes else None),
+        document["changesAttachment"],
         "changesData",
         [give(row, CHANGE_COLUMNS) for row in rows.changes],
+        empty={"id": "changeAttachment"},
     )
     document["cancellationData"] = _cancellation_data(order, document["cancellationData"])
     if rows.cancellation_requests:
@@ -175,9 +176,13 @@ def _tracking_event(row: Row) -> dict[str, Any]:
     return {"lastChange": moment_text(row["occurred_at"]), **known}
 
 
-def _with_rows(holder: Any, key: str, rows: list[dict[str, Any]]) -> Any:
+def _with_rows(
+    holder: Any, key: str, rows: list[dict[str, Any]], empty: Mapping[str, Any] | None = None
+) -> Any:
     """This function will put rows back under their name; without rows all stays as it came."""
-    return {**(holder or {}), key: rows} if rows else holder
+    if not rows:
+        return holder
+    return {**((empty or {}) if holder is None else holder), key: rows}
 
 
 def _cancellation_data(order: Row, told: Any) -> Any:

@@ -4,6 +4,7 @@ What JSON may say and PostgreSQL cannot keep: refused with its place, before any
 NUL characters, halves of surrogate pairs, whole numbers beyond 64 bits, nesting beyond reason.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -16,6 +17,9 @@ UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 SMALLEST_WHOLE: Final = -(2**63)
 BIGGEST_WHOLE: Final = 2**64 - 1
 DEEPEST: Final = 100
+# Digits become 0 and whatever may stand before a number becomes a colon: found at memory speed.
+NUMBER_SHAPES: Final = bytes.maketrans(b"123456789,[ \t-", b"000000000:::::")
+LONG_NUMBER: Final = b":" + b"0" * 19
 NUL_AS_JSON: Final = b"\\u0000"
 
 
@@ -50,3 +54,14 @@ def _search(value: Any, path: str, depth: int) -> Iterator[FieldError]:
             yield from _search(inner, f"{path}[{index}]", depth + 1)
     elif isinstance(value, int) and not SMALLEST_WHOLE <= value <= BIGGEST_WHOLE:
         yield FieldError(path, "whole number beyond 64 bits")
+
+
+def exact_number_errors(text: bytes) -> list[FieldError]:
+    """
+    This function will list the whole numbers in JSON text that do not fit into 64 bits.
+
+    orjson turns them into floats, so the parsed document no longer shows them.
+    """
+    if LONG_NUMBER not in text.translate(NUMBER_SHAPES):
+        return []
+    return list(_search(json.loads(text), "", 0))
