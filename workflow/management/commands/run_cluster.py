@@ -19,12 +19,12 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", choices=sorted(settings.CLUSTER_STUCK_SECONDS))
         parser.add_argument(
-            "--child", action="store_true", help="The cluster itself, unsupervised."
+            "--child-of", type=int, metavar="PID", help="The cluster itself; PID supervises it."
         )
 
-    def handle(self, *args: Any, name: str, child: bool, **options: Any) -> None:
-        if child:
-            self._run_child()
+    def handle(self, *args: Any, name: str, child_of: int | None, **options: Any) -> None:
+        if child_of is not None:
+            self._run_child(child_of)
             return
         ClusterSupervisor(
             name,
@@ -32,8 +32,8 @@ class Command(BaseCommand):
             sweep=sweep if name == CLUSTER else None,
         ).run()
 
-    def _run_child(self) -> None:
-        die_with_parent()
+    def _run_child(self, supervisor: int) -> None:
+        die_with_parent(parent=supervisor)
         tie_children_to_parents()
         # A connection must not be shared across the forks that follow.
         connections.close_all()
