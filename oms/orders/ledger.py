@@ -68,7 +68,8 @@ def record_events(events: Sequence[NewEvent]) -> list[int]:
     This function will append events to the timelines of their orders, in the caller's transaction.
 
     The caller holds the row locks of the orders and has already written their new rows: the
-    fingerprints are taken from them. Returns the event ids in the order given.
+    fingerprints are taken from them. Returns the event ids in the order given. Raises LookupError
+    when an order is not there: the join would leave its event out without a word.
     """
     if not events:
         return []
@@ -90,7 +91,10 @@ def record_events(events: Sequence[NewEvent]) -> list[int]:
                 [event.parts_changed for event in events],
             ],
         )
-        return [row[0] for row in cursor.fetchall()]
+        ids = [row[0] for row in cursor.fetchall()]
+    if len(ids) != len(events):
+        raise LookupError(f"{len(events) - len(ids)} of {len(events)} events have no order.")
+    return ids
 
 
 _INSERT_EVENTS: Final = """

@@ -1,0 +1,152 @@
+"""Writers and readers as processes of their own, some of them killed: nothing lost, nothing twice."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.db import transaction
+
+from oms.orders.ledger import last_position, number_all_events
+from oms.orders.models import OrderEvent
+from oms.orders.writing import insert_orders
+from tests.concurrency.sessions import query
+from tests.factories import order_draft
+
+ORDERS = 25
+# Starting an interpreter takes long on a machine that is busy with other things.
+PATIENCE_SECONDS = 90.0
+
+
+class Crew:
+    """Processes by name, each started again under its name after a kill."""
+
+    def __init__(self, folder: Path, database_url: str) -> None:
+        self.folder = folder
+        self.environment = {**os.environ, "DATABASE_URL": database_url}
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.kills: Counter[str] = Counter()
+
+    def start(self, role: str, name: str, *options: str) -> None:
+        self.running[name] = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "tests.concurrency.ledger_processes"),
+                *(role, str(self.file(name)), *options),
+            ],
+            env={**self.environment, "DJANGO_SETTINGS_MODULE": "oms.settings"},
+        )
+
+    def file(self, name: str) -> Path:
+        return self.folder / name
+
+    def kill(self, name: str) -> None:
+        self.running[name].kill()
+        self.running[name].wait()
+        self.kills[name.partition("-")[0]] += 1
+
+    def stop(self, *names: str) -> None:
+        for name in names:
+            self.running[name].send_signal(signal.SIGTERM)
+        for name in names:
+            # One that has only just been started does not know the signal yet.
+            assert self.running.pop(name).wait(PATIENCE_SECONDS) in (0, -signal.SIGTERM)
+
+    def close(self) -> None:
+        for process in self.running.values():
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def crew(tmp_path: Path, database_url: str) -> Iterator[Crew]:
+    with transaction.atomic():
+        insert_orders([order_draft() for _ in range(ORDERS)])
+    crew = Crew(tmp_path, database_url)
+    yield crew
+    crew.close()
+
+
+def lines_of(path: Path) -> list[tuple[int, ...]]:
+    return [tuple(map(int, line.split())) for line in path.read_text().splitlines()]
+
+
+def count_out_of_order(lines: list[tuple[int, ...]]) -> int:
+    """This function will count positions that do not follow the last, and order events likewise."""
+    wrong = sum(line[0] != expected for expected, line in enumerate(lines, start=1))
+    last_seq: dict[int, int] = {}
+    for _, _, order_pk, seq in lines:
+        wrong += seq <= last_seq.get(order_pk, 0)
+        last_seq[order_pk] = seq
+    return wrong
+
+
+@pytest.mark.heavy
+@pytest.mark.django_db(transaction=True)
+def test_no_event_is_lost_or_doubled_when_processes_are_killed(
+    crew: Crew, full_size: bool
+) -> None:
+    writers = [f"writer-{number}" for number in range(6 if full_size else 3)]
+    readers = [f"reader-{number}" for number in range(4 if full_size else 2)]
+    chance = random.Random(11)
+    for seed, name in enumerate(writers):
+        crew.start("write", name, "--seed", str(seed))
+    for name in readers:
+        crew.start("read", name)
+    ends_at = time.monotonic() + (120 if full_size else 12)
+    while time.monotonic() < ends_at:
+        time.sleep(chance.uniform(0.5, 2))
+        name = chance.choice(writers + readers)
+        crew.kill(name)
+        options = ("--seed", str(chance.random())[2:9]) if name in writers else ()
+        crew.start("write" if name in writers else "read", name, *options)
+    crew.stop(*writers)
+    wait_for_backends_of_the_killed()
+    number_all_events()
+    wait_for_readers(crew, readers)
+    crew.stop(*readers)
+
+    committed = set(OrderEvent.objects.values_list("pk", flat=True))
+    acknowledged = {line[0] for name in writers for line in lines_of(crew.file(name))}
+    assert acknowledged <= committed
+    for name in readers:
+        seen = lines_of(crew.file(name))
+        events = Counter(line[1] for line in seen)
+        counts = {
+            "committed": len(committed),
+            "acknowledged": len(acknowledged),
+            "seen": len(seen),
+            "lost": len(committed - events.keys()),
+            "duplicated": sum(count - 1 for count in events.values()),
+            "out of order": count_out_of_order(seen),
+            "never committed": len(events.keys() - committed),
+        }
+        print(name, counts, dict(crew.kills))
+        assert counts["committed"] > 100
+        assert counts["seen"] == counts["committed"]
+        wrong = ("lost", "duplicated", "out of order", "never committed")
+        assert [counts[what] for what in wrong] == [0, 0, 0, 0]
+
+
+def wait_for_readers(crew: Crew, readers: list[str]) -> None:
+    ends_at = time.monotonic() + PATIENCE_SECONDS
+    for name in readers:
+        while len(lines_of(crew.file(name))) < last_position():
+            assert time.monotonic() < ends_at, f"{name} did not come to the end"
+            time.sleep(0.05)
+
+
+def wait_for_backends_of_the_killed() -> None:
+    """A backend notices only after its statement that its client is gone: its locks live on."""
+    ends_at = time.monotonic() + PATIENCE_SECONDS
+    while query(
+        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid() AND backend_xid IS NOT NULL"
+    ):
+        assert time.monotonic() < ends_at, "somebody still writes"
+        time.sleep(0.02)
