@@ -52,7 +52,8 @@ def main(arguments: list[str]) -> None:
     wanted, command = COMMANDS[arguments[0]]
     make_environment(wanted)
     os.chdir(ROOT)
-    os.environ["BULKHEAD_UV"] = os.environ.get("BULKHEAD_UV") or find_uv() or ""
+    if arguments[0] == "lock":
+        os.environ["BULKHEAD_UV"] = find_uv() or fetch_uv() or ""
     os.execv(VENV_PYTHON, [str(VENV_PYTHON), *command, *arguments[1:]])
 
 

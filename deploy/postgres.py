@@ -126,6 +126,7 @@ class Postgres:
 
     def spawn(self) -> subprocess.Popen[bytes]:
         """This function will start the server without waiting for it; the cluster must exist."""
+        self._prepare_home()
         self._remove_stale_locks()
         self._rotate_log()
         options = [part for item in self.settings.items() for part in ("-c", "=".join(item))]
@@ -162,6 +163,8 @@ class Postgres:
         if self.process is not None:
             self.process.wait(timeout)
             self.process = None
+        with contextlib.suppress(OSError):  # gone already, or not empty after a hard stop
+            self.socket_dir.rmdir()
 
     def kill(self) -> None:
         """This function will end the postmaster with SIGKILL, as a crash would."""

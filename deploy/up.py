@@ -239,8 +239,9 @@ def announce_when_ready(supervisor: Supervisor, plan: Plan, credentials: Credent
         ask_again_at = time.monotonic() + READINESS_INTERVAL_SECONDS
         while time.monotonic() < ask_again_at:
             supervisor.tick()
-    print(f"admin {address}/admin/ {credentials.admin_user} {credentials.admin_password}")
-    print(f"api {address} {credentials.app_key} {credentials.app_token}", flush=True)
+    with contextlib.suppress(OSError):  # the reader may have gone: that stops nothing
+        print(f"admin {address}/admin/ {credentials.admin_user} {credentials.admin_password}")
+        print(f"api {address} {credentials.app_key} {credentials.app_token}", flush=True)
 
 
 def answers(url: str) -> bool:
