@@ -10,11 +10,11 @@ from workflow.connectors.breaker import (
     FAILURES_TO_OPEN,
     FIRST_OPEN_SECONDS,
     LONGEST_OPEN_SECONDS,
-    PROBE_SECONDS,
     blocked_connectors,
     claim_probe,
     give_back_probe,
     half_open_connectors,
+    probe_seconds,
     record_results,
 )
 from workflow.models import ConnectorState
@@ -159,7 +159,7 @@ def test_a_probe_that_was_given_back_can_be_claimed_at_once() -> None:
 def test_a_prober_that_died_lets_another_try() -> None:
     open_and_fall_due()
     claim_probe("payments")
-    let_time_pass(PROBE_SECONDS)
+    let_time_pass(probe_seconds())
     assert half_open_connectors() == {"payments"}
     assert claim_probe("payments") is True
 

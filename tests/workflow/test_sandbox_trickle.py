@@ -68,7 +68,7 @@ def act_on(order: dict[str, Any], plan: str = "ordinary") -> Act:
         ("ready-for-handling", "neglected", Close),
         ("handling", "ordinary", Invoice),
         ("invoice", "ordinary", Wait),
-        ("cancellation-requested", "ordinary", Wait),
+        ("cancellation-requested", "ordinary", Cancel),
         ("canceled", "ordinary", Close),
     ],
 )
@@ -144,10 +144,7 @@ def test_an_invented_document_belongs_to_nobody() -> None:
     [
         ({"orderId": "A"}, ["A"]),
         ([{"orderId": "A"}, {"orderId": "B"}, {"orderId": "A"}], ["A", "B"]),
-        (
-            [{"orderId": "A", "orders": [{"orderId": "A-01"}, {"orderId": "A-02"}]}],
-            ["A-01", "A-02"],
-        ),
+        ([{"orderId": "A-01", "orderIds": ["A-01", "A-02"]}], ["A-01", "A-02"]),
         ({"error": {"code": "x"}}, []),
         (None, []),
     ],

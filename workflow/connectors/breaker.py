@@ -9,6 +9,7 @@ Every function is one statement. Call them outside the transaction of an order's
 of a connector is shared by all, and nothing may hold it longer than the statement.
 """
 
+from django.conf import settings
 from django.db import connection
 
 FAILURES_TO_OPEN = 5
@@ -16,8 +17,8 @@ FIRST_OPEN_SECONDS = 5.0
 LONGEST_OPEN_SECONDS = 60.0
 # Doublings that count: enough to pass the longest delay, and no overflow after a week's outage.
 DOUBLINGS = 6
-# A prober that died without a word may hold the probe no longer than this.
-PROBE_SECONDS = 15.0
+# A prober that died without a word holds the probe for a call's time limit and this much more.
+PROBE_MARGIN_SECONDS = 2.0
 LONGEST_ERROR = 200
 
 
@@ -120,7 +121,7 @@ def half_open_connectors() -> frozenset[str]:
 def claim_probe(name: str) -> bool:
     """This function will let one caller through to a half-open connector: True for the winner."""
     with connection.cursor() as cursor:
-        cursor.execute(_CLAIM_PROBE, [name, PROBE_SECONDS])
+        cursor.execute(_CLAIM_PROBE, [name, probe_seconds()])
         return bool(cursor.rowcount == 1)
 
 
@@ -130,7 +131,12 @@ def give_back_probe(name: str) -> None:
         cursor.execute(_GIVE_BACK_PROBE, [name])
 
 
+def probe_seconds() -> float:
+    """This function will return for how long a claimed probe keeps others away."""
+    return settings.CONNECTOR_TIMEOUT_SECONDS + PROBE_MARGIN_SECONDS
+
+
 def _names(statement: str) -> frozenset[str]:
     with connection.cursor() as cursor:
-        cursor.execute(statement, [PROBE_SECONDS])
+        cursor.execute(statement, [probe_seconds()])
         return frozenset(row[0] for row in cursor.fetchall())

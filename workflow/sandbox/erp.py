@@ -71,6 +71,9 @@ def next_act(order: Mapping[str, Any], plan: str, *, at: datetime) -> Act:
         return _ship(order, unshipped[0], at)
     if status == "invoiced":
         return Close()
+    if status == "cancellation-requested":
+        # Whoever asked, the store agrees: a second call confirms the first.
+        return Cancel("Cancelamento aceito pela loja")
     if plan == "regretted" and status in REGRETTED_IN:
         return Cancel("O cliente desistiu da compra")
     if status == "ready-for-handling":

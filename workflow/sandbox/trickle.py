@@ -46,6 +46,8 @@ PAUSES: Mapping[type[Act], tuple[float, float]] = {
 FIRST_LOOK_SECONDS = (3.0, 10.0)
 LONGEST_WAIT_SECONDS = 120.0
 LONGEST_BACKOFF_SECONDS = 60.0
+# Looks at orders at once: one slow answer must not hold up the whole shop.
+LOOKS_AT_ONCE = 4
 # An order whose acts are refused this often is left to the staff.
 REFUSALS_TO_GIVE_UP = 5
 MARKETPLACE_SHARE = 0.5
@@ -99,7 +101,8 @@ class Trickle:
                 self._look_later(errand, self._pause(FIRST_LOOK_SECONDS))
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._place_for_ever())
-                group.create_task(self._see_through_for_ever())
+                for _ in range(LOOKS_AT_ONCE):
+                    group.create_task(self._see_through_for_ever())
 
     async def _place_for_ever(self) -> None:
         while True:
