@@ -6,6 +6,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
+from oms.backoffice.theme import UNFOLD as UNFOLD
 from oms.env import (
     env_bool,
     env_choice,
@@ -34,9 +35,9 @@ WSGI_APPLICATION = "oms.wsgi.application"
 APPEND_SLASH = False
 
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
-    "django.contrib.admin",
+    "oms.backoffice.apps.BackofficeAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

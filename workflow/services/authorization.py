@@ -27,7 +27,7 @@ GIVEN_UP: Final = frozenset({Status.CANCEL, Status.CANCELED, Status.REPLACED})
 
 
 @transaction.atomic
-def authorize_fulfillment(*, order_id: str, actor: str) -> Status:
+def authorize_fulfillment(*, order_id: str, actor: str, reason: str = "") -> Status:
     """
     This function will let a fulfillment or chain order go on, and return its status.
 
@@ -45,10 +45,14 @@ def authorize_fulfillment(*, order_id: str, actor: str) -> Status:
         return order.status
     if waits_for_others and order.status in EARLY_STATUSES:
         change = Change(
-            order=order, actor=actor, kind="order.authorization-received", authorizes=True
+            order=order,
+            actor=actor,
+            kind="order.authorization-received",
+            reason=reason,
+            authorizes=True,
         )
     else:
-        change = Change(order=order, actor=actor, action=action)
+        change = Change(order=order, actor=actor, action=action, reason=reason)
     written = write_change(change)
     announce(written.due_item_ids)
     return written.statuses[order.pk]

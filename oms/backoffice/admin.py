@@ -1,0 +1,12 @@
+"""Found by Django's autodiscovery: importing the subjects registers their pages."""
+
+from oms.backoffice import (
+    app_keys,
+    orders,
+    oversight,
+    selling,
+    third_party,
+    work_items,
+)
+
+__all__ = ["app_keys", "orders", "oversight", "selling", "third_party", "work_items"]

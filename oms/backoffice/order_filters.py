@@ -1,0 +1,195 @@
+"""
+What the order list is narrowed by. Pure: from a query string to facts, and back to links.
+
+Anything unknown in a query string is left out rather than refused: links grow old.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
+from typing import Final
+
+from django.http import QueryDict
+
+from oms.backoffice.times import store_zone
+from oms.orders.statuses import FINAL_STATUSES, STATUS_LABELS, DeliveryChannel, Status
+
+MAX_TEXT: Final = 80
+
+
+class State(StrEnum):
+    """A quick look at many statuses at once."""
+
+    ANY = ""
+    OPEN = "open"
+    OVERDUE = "overdue"
+    PARKED = "parked"
+
+
+class Preset(StrEnum):
+    ANY = ""
+    TODAY = "today"
+    YESTERDAY = "yesterday"
+    WEEK = "7d"
+    MONTH = "30d"
+
+
+STATE_LABELS: Final = {
+    State.ANY: "All",
+    State.OPEN: "Open",
+    State.OVERDUE: "Over budget",
+    State.PARKED: "Stuck",
+}
+PRESET_LABELS: Final = {
+    Preset.ANY: "Any time",
+    Preset.TODAY: "Today",
+    Preset.YESTERDAY: "Yesterday",
+    Preset.WEEK: "Last 7 days",
+    Preset.MONTH: "Last 30 days",
+}
+DELIVERY_LABELS: Final = {
+    DeliveryChannel.DELIVERY: "Home delivery",
+    DeliveryChannel.PICKUP: "Pickup in store",
+}
+OPEN_STATUSES: Final = tuple(status for status in Status if status not in FINAL_STATUSES)
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """One active filter in words, and the query string without it."""
+
+    words: str
+    without: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFilters:
+    """What was asked for. Empty values ask for nothing. Dates are days of the store's zone."""
+
+    state: State = State.ANY
+    statuses: tuple[Status, ...] = ()
+    channel: str = ""
+    affiliate: str = ""
+    seller: str = ""
+    delivery: str = ""
+    express: bool = False
+    when: Preset = Preset.ANY
+    from_date: date | None = None
+    to_date: date | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return self == OrderFilters()
+
+    def placed_between(self, now: datetime) -> tuple[datetime | None, datetime | None]:
+        """This function will return the first moment that counts and the first one after."""
+        today = now.astimezone(store_zone()).date()
+        first, last = {
+            Preset.TODAY: (today, today),
+            Preset.YESTERDAY: (today - timedelta(days=1), today - timedelta(days=1)),
+            Preset.WEEK: (today - timedelta(days=6), today),
+            Preset.MONTH: (today - timedelta(days=29), today),
+        }.get(self.when, (self.from_date, self.to_date))
+        return (
+            _midnight(first) if first else None,
+            _midnight(last + timedelta(days=1)) if last else None,
+        )
+
+    def to_query(self) -> QueryDict:
+        """This function will spell the filters as a query string does, empty ones left out."""
+        query = QueryDict(mutable=True)
+        query.setlist("status", [status.value for status in self.statuses])
+        texts = {
+            "state": self.state.value,
+            "channel": self.channel,
+            "affiliate": self.affiliate,
+            "seller": self.seller,
+            "delivery": self.delivery,
+            "express": "1" if self.express else "",
+            "when": self.when.value,
+            "from": self.from_date.isoformat() if self.from_date else "",
+            "to": self.to_date.isoformat() if self.to_date else "",
+        }
+        for name, text in texts.items():
+            if text:
+                query[name] = text
+        if not self.statuses:
+            query.pop("status", None)
+        return query
+
+    def link(self) -> str:
+        return f"?{self.to_query().urlencode()}"
+
+
+def read_filters(query: QueryDict) -> OrderFilters:
+    """This function will read what it knows from a query string and leave out the rest."""
+    return OrderFilters(
+        state=_choice(State, query.get("state", ""), State.ANY),
+        statuses=tuple(dict.fromkeys(_known_statuses(query.getlist("status")))),
+        channel=_text(query, "channel"),
+        affiliate=_text(query, "affiliate"),
+        seller=_text(query, "seller"),
+        delivery=_choice(DeliveryChannel, query.get("delivery", ""), ""),  # type: ignore[type-var]
+        express=query.get("express") == "1",
+        when=_choice(Preset, query.get("when", ""), Preset.ANY),
+        from_date=_day(query.get("from", "")),
+        to_date=_day(query.get("to", "")),
+    )
+
+
+def chips(filters: OrderFilters, affiliates: dict[str, str]) -> list[Chip]:
+    """This function will name each active filter with a link that takes it away."""
+    found: list[tuple[str, OrderFilters]] = []
+    if filters.state:
+        found.append((STATE_LABELS[filters.state], replace(filters, state=State.ANY)))
+    for status in filters.statuses:
+        others = tuple(other for other in filters.statuses if other is not status)
+        found.append((STATUS_LABELS[status], replace(filters, statuses=others)))
+    named = affiliates.get(filters.affiliate, filters.affiliate)
+    for field, words in (
+        ("channel", f"Sales channel {filters.channel}"),
+        ("affiliate", f"From {named}"),
+        ("seller", f"Seller {filters.seller}"),
+        ("delivery", DELIVERY_LABELS.get(filters.delivery, "")),  # type: ignore[call-overload]
+    ):
+        if getattr(filters, field):
+            found.append((words, replace(filters, **{field: ""})))
+    if filters.express:
+        found.append(("Express", replace(filters, express=False)))
+    if filters.when:
+        found.append((PRESET_LABELS[filters.when], replace(filters, when=Preset.ANY)))
+    elif filters.from_date or filters.to_date:
+        days = replace(filters, from_date=None, to_date=None)
+        found.append((_days_in_words(filters.from_date, filters.to_date), days))
+    return [Chip(words, rest.link()) for words, rest in found]
+
+
+def _days_in_words(first: date | None, last: date | None) -> str:
+    if first and last:
+        return f"{first} to {last}" if first != last else str(first)
+    return f"since {first}" if first else f"until {last}"
+
+
+def _known_statuses(names: Iterable[str]) -> Iterable[Status]:
+    return (Status(name) for name in names if name in set(Status))
+
+
+def _choice(kind: type[StrEnum], text: str, fallback: str) -> "StrEnum | str":
+    return kind(text) if text in set(kind) else fallback
+
+
+def _text(query: QueryDict, name: str) -> str:
+    return query.get(name, "").replace("\x00", "").strip()[:MAX_TEXT]
+
+
+def _day(text: str) -> date | None:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if 1970 <= day.year <= 9000 else None
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), tzinfo=store_zone())

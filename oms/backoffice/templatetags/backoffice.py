@@ -1,0 +1,110 @@
+"""Words of the back office for templates: moments, amounts, statuses."""
+
+from datetime import datetime
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from oms.backoffice import money as amounts
+from oms.backoffice import times
+from oms.backoffice.keyset import count_words
+from oms.backoffice.stuck_inbox import can_skip
+from oms.backoffice.tones import Tone, label_of, tone_of
+from oms.backoffice.waiting import step_words
+from oms.orders.models import Item, PaymentStatus
+
+register = template.Library()
+
+PAYMENT_TONES = {
+    PaymentStatus.PENDING: Tone.WAIT,
+    PaymentStatus.APPROVED: Tone.READY,
+    PaymentStatus.DENIED: Tone.BAD,
+    PaymentStatus.CAPTURED: Tone.GOOD,
+    PaymentStatus.VOIDED: Tone.GONE,
+}
+
+
+@register.filter
+def ago(moment: datetime | None) -> SafeString | str:
+    """This filter will tell a moment relative to now, exact when the pointer rests on it."""
+    return _moment(moment, times.ago)
+
+
+@register.filter
+def short(moment: datetime | None) -> SafeString | str:
+    """This filter will tell a moment as a list does, exact when the pointer rests on it."""
+    return _moment(moment, times.short)
+
+
+@register.filter
+def exact(moment: datetime | None) -> str:
+    return times.exact(moment) if moment else ""
+
+
+@register.filter
+def since(moment: datetime | None) -> SafeString | str:
+    """This filter will tell how long ago a moment was, without the word ago."""
+    return _moment(moment, lambda then, now: times.span(now - then))
+
+
+@register.filter
+def money(cents: int | None, currency: str) -> str:
+    return amounts.money(cents, currency)
+
+
+@register.filter
+def status_label(status: str) -> str:
+    return label_of(status)
+
+
+@register.filter
+def status_badge(status: str) -> SafeString:
+    """This filter will draw a status, in its color, with the API's name on the pointer."""
+    return format_html(
+        '<span class="bo-badge bo-{}" title="{}">{}</span>',
+        tone_of(status).value,
+        status,
+        label_of(status),
+    )
+
+
+@register.filter
+def step_name(step: str) -> str:
+    return step_words(step)
+
+
+@register.filter
+def bounded(count: int) -> str:
+    """This filter will spell a count that was not counted to its end: `1,000+`."""
+    return count_words(count)
+
+
+@register.filter
+def line_sum(item: Item) -> int:
+    """This filter will return what a line costs: its selling price times its quantity."""
+    return item.selling_price_cents * item.quantity
+
+
+@register.filter
+def payment_badge(status: str) -> SafeString:
+    tone = PAYMENT_TONES.get(status, Tone.NEUTRAL)
+    label = PaymentStatus(status).label if status in set(PaymentStatus) else status
+    return format_html('<span class="bo-badge bo-{}">{}</span>', tone.value, label)
+
+
+@register.filter
+def skippable(step: str) -> bool:
+    return can_skip(step)
+
+
+def _moment(moment: datetime | None, tell: "times.Teller") -> SafeString | str:
+    if moment is None:
+        return ""
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        moment.isoformat(),
+        times.exact(moment),
+        tell(moment, timezone.now()),
+    )
