@@ -4,13 +4,15 @@ Keeps one django-q2 cluster at work.
 A cluster can stand still while it reports itself alive: an idle worker killed while it holds the
 queue's lock stops it for ever, and when its sentinel dies the orphans go on without a guard
 (research, stack 3.3; ADR 0004). So it is judged by work that went through its queue: a beat task
-every few seconds, and whatever its tasks report. When none of it moves, the group is replaced.
+every few seconds, and whatever its tasks report. When none of it moves, the group is replaced; so
+is a group that stands still while another cluster on the same queue does all the work.
 """
 
 import contextlib
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -23,20 +25,37 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
 from oms.ops.heartbeats import beat, forget_silent_instances
-from oms.ops.queues import queue_beat, seconds_since_progress, waiting_tasks
+from oms.ops.queues import progress_ages, queue_beat, waiting_tasks
 
 logger = structlog.get_logger(__name__)
 
-BEAT_SECONDS: Final = 5.0
+LONGEST_BEAT_SECONDS: Final = 5.0
+# How many beats fit into the silence after which a cluster counts as stuck.
+BEATS_BEFORE_STUCK: Final = 4
+# A group whose siblings work may have been unlucky with beats rather than stuck: it gets longer,
+# and is asked to end instead of killed.
+PATIENCE_AMONG_SIBLINGS: Final = 3
 STOP_GRACE_SECONDS: Final = 8.0
 LONGEST_RESTART_DELAY: Final = 10.0
 PR_SET_PDEATHSIG: Final = 1
+SUPERVISOR_PID: Final = "BULKHEAD_SUPERVISOR_PID"
+
+# Loaded before any fork: loading a library between fork and exec can hang.
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+_forking_pid = 0
 
 
-def die_with_parent(sig: int = signal.SIGKILL) -> None:
-    """This function will have the kernel kill this process when its parent dies (Linux only)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, sig)
+def die_with_parent(sig: int = signal.SIGKILL, *, parent: int | None = None) -> None:
+    """
+    This function will have the kernel kill this process when its parent dies (Linux only).
+
+    With `parent`, the pid that must be the parent's, it ends at once if that one is gone already:
+    the kernel tells of later deaths only.
+    """
+    if _libc is not None:
+        _libc.prctl(PR_SET_PDEATHSIG, int(sig), 0, 0, 0)
+    if parent is not None and os.getppid() != parent:
+        os._exit(1)
 
 
 def tie_children_to_parents() -> None:
@@ -45,7 +64,16 @@ def tie_children_to_parents() -> None:
 
     Sentinel with main, workers with the sentinel: no kill leaves orphans that take tasks.
     """
-    os.register_at_fork(after_in_child=die_with_parent)
+    os.register_at_fork(before=_remember_pid, after_in_child=_die_with_forking_process)
+
+
+def _remember_pid() -> None:
+    global _forking_pid
+    _forking_pid = os.getpid()
+
+
+def _die_with_forking_process() -> None:
+    die_with_parent(parent=_forking_pid)
 
 
 class ClusterSupervisor:
@@ -61,12 +89,14 @@ class ClusterSupervisor:
     ) -> None:
         self.name = name
         self.stuck_seconds = stuck_seconds
+        self.beat_seconds = min(LONGEST_BEAT_SECONDS, stuck_seconds / BEATS_BEFORE_STUCK)
         self._sweep = sweep
         self._child: subprocess.Popen[bytes] | None = None
         self._restarts = 0
         self._start_at = 0.0
         self._watched_since = 0.0
         self._beat_at = 0.0
+        self._is_silent = False
         self._is_stopping = False
 
     def run(self) -> None:
@@ -104,40 +134,73 @@ class ClusterSupervisor:
     def _start_child(self) -> None:
         self._child = subprocess.Popen(
             [sys.executable, sys.argv[0], "run_cluster", self.name, "--child"],
-            env={**os.environ, "Q_CLUSTER_NAME": self.name},
+            env={
+                **os.environ,
+                "Q_CLUSTER_NAME": self.name,
+                SUPERVISOR_PID: str(os.getpid()),
+            },
             start_new_session=True,
         )
         self._watched_since = time.monotonic()
         logger.info("cluster.started", cluster=self.name, pid=self._child.pid)
 
     def _tend(self) -> None:
-        try:
-            if self._sweep is not None:
-                self._sweep()
-            if time.monotonic() - self._beat_at >= BEAT_SECONDS:
-                self._beat_at = time.monotonic()
-                if not waiting_tasks(self.name, at_most=1):
-                    queue_beat(self.name)
-                beat(f"supervisor:{self.name}", details={"restarts": self._restarts})
-                forget_silent_instances(settings.FORGET_INSTANCES_AFTER)
-            self._replace_if_stuck()
-        except (DatabaseError, InterfaceError) as error:
-            # Without PostgreSQL nobody can work or report: the clock starts again when it is back.
-            logger.warning("cluster.database_unavailable", cluster=self.name, error=str(error))
-            connection.close()
-            self._watched_since = time.monotonic()
+        """
+        This function will sweep, beat and look for progress, each whatever became of the others.
+
+        Without PostgreSQL nobody can work or report: the clock starts again when it is back. Any
+        other failure must not hide a stuck cluster, so it does not touch the clock.
+        """
+        for duty in (self._sweep_due, self._beat, self._replace_if_stuck):
+            try:
+                duty()
+            except (DatabaseError, InterfaceError) as error:
+                logger.warning("cluster.database_failed", cluster=self.name, error=str(error))
+                connection.close()
+                if not _database_answers():
+                    self._watched_since = time.monotonic()
+                    return
+
+    def _sweep_due(self) -> None:
+        if self._sweep is not None:
+            self._sweep()
+
+    def _beat(self) -> None:
+        is_due = time.monotonic() - self._beat_at >= self.beat_seconds
+        # A silent group gets more chances to catch a beat before its siblings do.
+        if (is_due or self._is_silent) and not waiting_tasks(self.name, at_most=1):
+            queue_beat(self.name)
+        if is_due:
+            self._beat_at = time.monotonic()
+            beat(f"supervisor:{self.name}", details={"restarts": self._restarts})
+            forget_silent_instances(settings.FORGET_INSTANCES_AFTER)
 
     def _replace_if_stuck(self) -> None:
+        if self._child is None:
+            return
         watched = time.monotonic() - self._watched_since
-        if self._child is None or watched < self.stuck_seconds:
-            return
-        idle = seconds_since_progress(self.name)
-        if idle is not None and idle < self.stuck_seconds:
+        ages = progress_ages(self.name)
+        # What was reported before we began to watch is no news of this group.
+        idle = min(watched, *ages.values()) if ages else watched
+        own = min([watched, *(age for name, age in ages.items() if self._is_ours(name))])
+        self._is_silent = own >= self.beat_seconds
+        if idle >= self.stuck_seconds:
+            logger.error("cluster.stuck", cluster=self.name, seconds=round(idle, 1))
+            self._kill_group()
+        elif own >= PATIENCE_AMONG_SIBLINGS * self.stuck_seconds:
+            logger.error("cluster.stuck_among_siblings", cluster=self.name, seconds=round(own, 1))
+            self._stop_child()
+        elif watched >= self.stuck_seconds:
             self._restarts = 0
-            return
-        logger.error("cluster.stuck", cluster=self.name, seconds=idle or watched)
-        self._kill_group()
-        self._start_at = time.monotonic()
+
+    def _is_ours(self, instance: str) -> bool:
+        host, _, pid = instance.rpartition(":")
+        if self._child is None or host != socket.gethostname() or not pid.isdigit():
+            return False
+        try:
+            return os.getpgid(int(pid)) == self._child.pid
+        except ProcessLookupError:
+            return False
 
     def _stop_child(self) -> None:
         """Main alone gets SIGTERM: a signal to the whole group hangs it. Then the group is killed."""
@@ -160,3 +223,13 @@ class ClusterSupervisor:
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
         self._child = None
+
+
+def _database_answers() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except (DatabaseError, InterfaceError):
+        connection.close()
+        return False
+    return True

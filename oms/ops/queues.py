@@ -1,6 +1,7 @@
 """The task queue as the supervisors see it: what waits in it, and when something last came through."""
 
 import logging
+from datetime import timedelta
 from typing import Final
 
 from django.db import connection
@@ -11,6 +12,8 @@ from oms.ops.heartbeats import beat
 logging.getLogger("django-q").setLevel(logging.WARNING)
 
 BEAT_TASK: Final = "oms.ops.queues.beat_cluster"
+# Older reports say nothing that their absence does not.
+LONGEST_REMEMBERED: Final = timedelta(hours=1)
 
 
 def waiting_tasks(cluster: str, *, at_most: int) -> int:
@@ -46,13 +49,12 @@ def beat_cluster(cluster: str) -> None:
     beat(cluster)
 
 
-def seconds_since_progress(cluster: str) -> float | None:
-    """This function will return how long ago any task of the cluster reported; None: never."""
+def progress_ages(cluster: str) -> dict[str, float]:
+    """This function will return, per process of the cluster, the seconds since a task reported."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT extract(epoch FROM clock_timestamp() - max(beat_at)) FROM ops_heartbeat"
-            " WHERE role = %s",
-            [cluster],
+            "SELECT instance, extract(epoch FROM clock_timestamp() - beat_at)"
+            " FROM ops_heartbeat WHERE role = %s AND beat_at > clock_timestamp() - %s",
+            [cluster, LONGEST_REMEMBERED],
         )
-        age = cursor.fetchone()[0]
-    return None if age is None else float(age)
+        return {instance: float(age) for instance, age in cursor.fetchall()}

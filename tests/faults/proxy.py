@@ -1,0 +1,104 @@
+"""The wire between the roles and PostgreSQL, so that a test can cut it, or let it go silent."""
+
+import contextlib
+import socket
+import threading
+from pathlib import Path
+
+CHUNK = 65_536
+
+
+class Wire:
+    """
+    Forwards TCP connections on a loopback port to PostgreSQL's Unix socket.
+
+    `silence`: connections stay open and are accepted, and no byte arrives: a black hole.
+    `cut`: connections are reset and new ones refused. `mend` ends either; what was silent is reset,
+    as it is when a firewall has forgotten its connections.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self._listener = self._listen(0)
+        self.port: int = self._listener.getsockname()[1]
+        self._passes = threading.Event()
+        self._passes.set()
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self._is_closing = False
+        self._serve()
+
+    def silence(self) -> None:
+        self._passes.clear()
+
+    def cut(self) -> None:
+        self._stop_listening()
+        self._reset_all()
+
+    def mend(self) -> None:
+        self._reset_all()
+        self._passes.set()
+        if self._listener.fileno() < 0:
+            self._listener = self._listen(self.port)
+            self._serve()
+
+    def close(self) -> None:
+        self._is_closing = True
+        self._passes.set()
+        self.cut()
+
+    def _listen(self, port: int) -> socket.socket:
+        return socket.create_server(("127.0.0.1", port), backlog=128)
+
+    def _serve(self) -> None:
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                near, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._connect, args=(near,), daemon=True).start()
+
+    def _connect(self, near: socket.socket) -> None:
+        with self._lock:
+            self._open.add(near)
+        self._passes.wait()
+        far = socket.socket(socket.AF_UNIX)
+        try:
+            far.connect(str(self.target))
+        except OSError:
+            self._close(near)
+            return
+        with self._lock:
+            self._open.add(far)
+        for source, sink in ((near, far), (far, near)):
+            threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while chunk := source.recv(CHUNK):
+                self._passes.wait()
+                sink.sendall(chunk)
+        self._close(source)
+        self._close(sink)
+
+    def _close(self, end: socket.socket) -> None:
+        with self._lock:
+            self._open.discard(end)
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+        end.close()
+
+    def _reset_all(self) -> None:
+        with self._lock:
+            ends = list(self._open)
+        for end in ends:
+            self._close(end)
+
+    def _stop_listening(self) -> None:
+        # A thread in accept() keeps the port; shutting down wakes it.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
