@@ -94,8 +94,8 @@ def fingerprint(wanted: str) -> str:
 
 
 def base_python() -> str:
-    """This function will name the interpreter itself, not an environment made from it."""
-    return str(getattr(sys, "_base_executable", None) or sys.executable)
+    """This function will name the interpreter itself, by whatever name or environment it runs."""
+    return str(Path(getattr(sys, "_base_executable", None) or sys.executable).resolve())
 
 
 def find_uv() -> str | None:
@@ -153,7 +153,7 @@ def same_python() -> bool:
     except OSError:
         return False
     version, _, base = said.stdout.rstrip("\n").partition("\0")
-    return version == sys.version and Path(base).resolve() == Path(base_python()).resolve()
+    return version == sys.version and str(Path(base).resolve()) == base_python()
 
 
 def say(text: str) -> None:
