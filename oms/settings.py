@@ -113,7 +113,8 @@ if ROLE == "web":
     }
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = None
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+# One round trip a request buys that a restart of PostgreSQL costs no request a 503.
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Task clusters. Why each value: docs/adr/0004-task-clusters.md
@@ -164,6 +165,14 @@ CLUSTER_STUCK_SECONDS = {
     "backoffice": env_float("BACKOFFICE_STUCK_SECONDS", 120.0, minimum=1.0),
 }
 FORGET_INSTANCES_AFTER = timedelta(days=1)
+# What runs every day, at which hour (UTC). Written by `oms.ops.schedules`.
+SCHEDULES = {
+    "check timelines": {
+        "function": "oms.orders.tasks.check_timelines_in_slices",
+        "cluster": "backoffice",
+        "hour": env_int("NIGHTLY_AT_HOUR", 3) % 24,
+    },
+}
 
 # Store: who sells, and what its documents say about money
 STORE_NAME = env_str("STORE_NAME", "bulkhead")
