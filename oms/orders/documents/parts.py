@@ -56,7 +56,9 @@ def read_payments(
                 )
             )
     extra["paymentData"] = {**data, "transactions": skeletons}
-    refuse_repeated((payment.payment_id for payment in payments), "payments", "id", errors)
+    refuse_repeated(
+        (payment.payment_id for payment in payments), "paymentData.payments", "id", errors
+    )
     return payments
 
 
