@@ -10,7 +10,8 @@ from django.db import connection, transaction
 P = ParamSpec("P")
 R = TypeVar("R")
 
-PATIENCE_SECONDS = 20.0
+# Long, because starting an interpreter takes long on a machine that is busy with other things.
+PATIENCE_SECONDS = 90.0
 
 
 class Session:
