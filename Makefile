@@ -22,7 +22,7 @@ test-all: ## Run all tests in full size
 check: ## Format, lint, types, import rules, deploy and migration checks, generated docs, tests
 	@$(RUN) check $(ARGS)
 
-bench: ## Run the benchmarks
+bench: ## Run the benchmarks; BENCH_ORDERS is their size. ARGS name sections
 	@$(RUN) bench $(ARGS)
 
 lock: ## Pin names, versions and hashes again after a change in pyproject.toml

@@ -32,7 +32,7 @@ COMMANDS = {
     "up": ("runtime", ["-m", "deploy.up"]),
     "test": ("development", ["-m", "pytest"]),
     "check": ("development", ["-m", "deploy.check"]),
-    "bench": ("development", ["-m", "pytest", "tests/bench", "-s"]),
+    "bench": ("development", ["-m", "tests.bench"]),
     "lock": ("development", ["-m", "deploy.lock"]),
     "python": ("development", []),
 }
