@@ -33,11 +33,11 @@ from oms.env import env_bool, env_int, env_secret, env_str
 ROOT = Path(__file__).resolve().parent.parent
 SANDBOX_PORT_OFFSET = 11
 CONNECTOR_VARIABLES = ("ANTIFRAUD_URL", "PAYMENTS_URL", "STOCK_URL", "CARRIER_URL")
-# Together below the 15 s that stopping may take.
-ROLE_PATIENCE_SECONDS = 7.0
-LATE_ROLE_PATIENCE_SECONDS = 1.5
-ORPHAN_PATIENCE_SECONDS = 1.0
-POSTGRES_PATIENCE_SECONDS = 4.0
+# Together below the 15 s that stopping may take. A task cluster's supervisor takes up to 8 s.
+ROLE_PATIENCE_SECONDS = 8.5
+LATE_ROLE_PATIENCE_SECONDS = 1.0
+ORPHAN_PATIENCE_SECONDS = 0.5
+POSTGRES_PATIENCE_SECONDS = 3.5
 STILL_WAITING_SECONDS = 30.0
 READINESS_INTERVAL_SECONDS = 0.3
 
