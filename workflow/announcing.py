@@ -41,7 +41,7 @@ def sweep(*, limit: int = 1_000) -> int:
             """
             UPDATE workflow_workitem SET announced_at = clock_timestamp() WHERE id IN (
                 SELECT id FROM workflow_workitem
-                WHERE parked_at IS NULL AND next_attempt_at <= clock_timestamp()
+                WHERE parked_at IS NULL AND next_attempt_at <= statement_timestamp()
                   AND (announced_at IS NULL OR announced_at < clock_timestamp() - make_interval(secs => %s))
                 ORDER BY next_attempt_at LIMIT %s FOR UPDATE SKIP LOCKED
             ) RETURNING id

@@ -1,20 +1,21 @@
 """
 Steps that call an outside service: which call a step makes, and what its answer means.
 
-Both are pure over `CallFacts`; `load_facts` reads what a batch needs in four queries.
+Both are pure over `CallFacts`; `load_facts` reads what a batch needs in five queries.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
-from oms.orders.models import Item, Order, Package, Payment
+from oms.orders.models import Item, Order, OrderEvent, Package, Payment
 from oms.orders.statuses import Flow, Status
 from workflow.connectors import operations
 from workflow.connectors.protocol import Answered, Call
-from workflow.flows import Action
+from workflow.flows import EVENT_KINDS, Action
 from workflow.steps import Step
 from workflow.work import ClaimedItem
 
@@ -42,6 +43,12 @@ class CallFacts:
     items: tuple[Item, ...]
     payments: tuple[Payment, ...]
     packages: tuple[Package, ...]
+    payment_retries: int = 0
+
+    @property
+    def payment_try(self) -> str | None:
+        """Tells the calls for a payment tried again from those that were denied; first try: None."""
+        return f"try-{self.payment_retries + 1}" if self.payment_retries else None
 
     @property
     def transaction_id(self) -> str | None:
@@ -82,7 +89,7 @@ class Record:
 
 
 def load_facts(order_pks: Sequence[int]) -> dict[int, CallFacts]:
-    """This function will read orders with their items, payments and packages in four queries."""
+    """This function will read orders with what their calls are built from, in five queries."""
     pks = list(dict.fromkeys(order_pks))
     items = _by_order(Item.objects.filter(order_id__in=pks).defer("extra").order_by("index"))
     payments = _by_order(Payment.objects.filter(order_id__in=pks).order_by("index"))
@@ -90,6 +97,11 @@ def load_facts(order_pks: Sequence[int]) -> dict[int, CallFacts]:
         Package.objects.filter(order_id__in=pks)
         .defer("extra", "embedded_invoice")
         .order_by("index")
+    )
+    retries = Counter(
+        OrderEvent.objects.filter(order_id__in=pks, kind=EVENT_KINDS[A.RETRY_PAYMENT]).values_list(
+            "order_id", flat=True
+        )
     )
     orders = Order.objects.filter(pk__in=pks).only(
         "order_id", "flow", "value_cents", "currency", "status"
@@ -104,6 +116,7 @@ def load_facts(order_pks: Sequence[int]) -> dict[int, CallFacts]:
             items=tuple(items.get(order.pk, ())),
             payments=tuple(payments.get(order.pk, ())),
             packages=tuple(packages.get(order.pk, ())),
+            payment_retries=retries.get(order.pk, 0),
         )
         for order in orders
     }
@@ -204,7 +217,7 @@ def _release_stock(item: ClaimedItem, facts: CallFacts) -> Call:
         order_id=facts.order_id,
         reservation_id=None,
         request_id=_request_id(item),
-        is_late=item.step is T.UNDO_LATE_STOCK,
+        late=item.pk if item.step is T.UNDO_LATE_STOCK else None,
     )
 
 
@@ -225,6 +238,7 @@ def _authorize_payment(item: ClaimedItem, facts: CallFacts) -> Call | Verdict:
         currency=facts.currency,
         payments=_payment_bodies(facts),
         request_id=_request_id(item),
+        subject=facts.payment_try,
     )
 
 
@@ -248,15 +262,19 @@ def _check_fraud(item: ClaimedItem, facts: CallFacts) -> Call:
         currency=facts.currency,
         payments=_payment_bodies(facts),
         request_id=_request_id(item),
+        subject=facts.payment_try,
     )
 
 
 def _read_analysis(item: ClaimedItem, facts: CallFacts, body: Mapping[str, Any]) -> Verdict:
-    record = Record(data={"analysisId": body["analysisId"]})
+    data = {"analysisId": body["analysisId"]}
     if body["result"] == "approved":
-        return Verdict(A.PASS_ANTIFRAUD, record=record)
+        return Verdict(A.PASS_ANTIFRAUD, record=Record(data=data))
     if body["result"] == "denied":
-        return Verdict(A.DENY_PAYMENT, reason="Refused by antifraud.", record=record)
+        # The payments too: only a payment that is not approved can be tried again.
+        return Verdict(
+            A.DENY_PAYMENT, reason="Refused by antifraud.", record=Record("denied", data=data)
+        )
     return Verdict(again=ASK_AGAIN_AFTER[item.step])
 
 
@@ -300,7 +318,7 @@ def _void_payment(item: ClaimedItem, facts: CallFacts) -> Call:
         order_id=facts.order_id,
         transaction_id=facts.transaction_id,
         request_id=_request_id(item),
-        is_late=item.step is T.UNDO_LATE_PAYMENT,
+        late=item.pk if item.step is T.UNDO_LATE_PAYMENT else None,
     )
 
 

@@ -7,7 +7,9 @@ from typing import Any, Final
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, transaction
+from django.db.models import Max
+from django.db.models.functions import Coalesce
 from django.utils.dateparse import parse_datetime
 
 from oms.orders.locks import LockedOrder, lock_orders
@@ -51,6 +53,45 @@ class Recorded:
     parked: int = 0
     late: int = 0
 
+    def add(self, other: "Recorded") -> None:
+        self.done += other.done
+        self.retried += other.retried
+        self.parked += other.parked
+        self.late += other.late
+
+
+def record_each(results: Sequence[Result], *, actor: str) -> Recorded:
+    """
+    This function will record results, all at once or, where one of them cannot be, one by one.
+
+    One that cannot be recorded parks its own item and holds up nobody else.
+    """
+    try:
+        return record_verdicts(results, actor=actor)
+    except OperationalError:  # a lost connection or a lock's time limit: the leases run out
+        raise
+    except Exception:
+        logger.exception("results recorded one by one")
+    total = Recorded()
+    for item, result in results:
+        total.add(_record_alone(item, result, actor))
+    return total
+
+
+def _record_alone(item: ClaimedItem, result: "Verdict | Outcome", actor: str) -> Recorded:
+    try:
+        return record_verdicts([(item, result)], actor=actor)
+    except OperationalError:
+        raise
+    except Exception as error:
+        logger.exception("result not recorded", work_item=item.pk, step=item.step)
+        return record_verdicts([(item, broken(item.step, error))], actor=actor)
+
+
+def broken(step: Step, error: Exception) -> Verdict:
+    """This function will say what becomes of a step that our own code fails at: a person looks."""
+    return Verdict(park=f"{step} broke", reason=f"{type(error).__name__}: see the log.")
+
 
 @transaction.atomic
 def record_verdicts(results: Sequence[Result], *, actor: str) -> Recorded:
@@ -73,7 +114,7 @@ def record_verdicts(results: Sequence[Result], *, actor: str) -> Recorded:
             batch.undo_if_given_up(order, result)
         elif item.order_pk in taken:
             # Two steps of one order in one batch: the row may change once. The other comes again.
-            batch.retries.append(Retry(item.pk, 0, "", counts=False))
+            batch.retries.append(Retry(item.pk, 0, item.attempts - 1))
         else:
             taken.add(item.order_pk)
             batch.take(order, item, result)
@@ -101,7 +142,7 @@ class _Batch:
             case Refused(code=code, message=message):
                 self._park(order, item, cause=f"{item.step} refused: {code}", error=message)
             case NotCalled(cause=cause):
-                self.retries.append(Retry(item.pk, 0.5, cause, counts=False))
+                self.retries.append(Retry(item.pk, 0.5, item.attempts - 1, cause))
             case Answered():
                 raise TypeError("An answer must be interpreted before it is recorded.")
 
@@ -117,7 +158,7 @@ class _Batch:
             return
         change = self._change(order, item, verdict)
         if verdict.again is not None:
-            self.retries.append(Retry(item.pk, verdict.again.total_seconds(), "", counts=False))
+            self.retries.append(Retry(item.pk, verdict.again.total_seconds(), attempts=0))
         else:
             self.closed.append(item.pk)
         if verdict.then is not None:
@@ -160,7 +201,7 @@ class _Batch:
             )
             return
         delay = retry_delay(item.attempts, retry_after=retry_after)
-        self.retries.append(Retry(item.pk, delay, cause))
+        self.retries.append(Retry(item.pk, delay, item.attempts, cause))
         self.recorded.retried += 1
 
     def _park(self, order: LockedOrder, item: ClaimedItem, *, cause: str, error: str) -> None:
@@ -205,8 +246,10 @@ def _write_record(
         return record_tracking(item.package_pk, record.tracking, order.read_at)
     changes: dict[str, list[Any]] = {}
     if record.captured_package_pk is not None:
-        Package.objects.filter(pk=record.captured_package_pk).update(is_settled=True)
-        changes["settled"] = [None, record.captured_package_pk]
+        package = Package.objects.get(pk=record.captured_package_pk)
+        changes[f"packages.{package.invoice_number}.settled"] = [package.is_settled, True]
+        package.is_settled = True
+        package.save(update_fields=["is_settled"])
     if record.payment_status:
         changes |= _update_payments(order.pk, record)
     kind = f"payment.{record.payment_status}" if record.payment_status else "payment.refunded"
@@ -255,7 +298,7 @@ def _add_tracking_events(package: Package, events: Sequence[Any]) -> dict[str, l
         (event.occurred_at, event.city, event.description)
         for event in package.tracking_events.all()
     }
-    index = len(known)
+    index = package.tracking_events.aggregate(next=Coalesce(Max("index") + 1, 0))["next"]
     fresh: list[TrackingEvent] = []
     for event in events:
         occurred_at = parse_datetime(str(event["date"]))

@@ -13,13 +13,14 @@ from typing import Final
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, transaction
 
 from oms.ops.heartbeats import beat, default_instance
-from oms.orders.locks import LockedOrder, lock_orders
+from oms.orders.locks import lock_orders
 from workflow.connectors.breaker import (
     blocked_connectors,
     claim_probe,
+    give_back_probe,
     half_open_connectors,
     record_results,
 )
@@ -27,11 +28,11 @@ from workflow.connectors.http import call_many
 from workflow.connectors.protocol import Answered, Call, Failed, Outcome, Refused
 from workflow.connectors.slots import connector_slot
 from workflow.flows import TransitionNotAllowed
-from workflow.moves import Change, write_changes
+from workflow.moves import Change, write_change, write_changes
 from workflow.outside import CallFacts, Verdict, build_call, interpret, load_facts
 from workflow.policies import policies
-from workflow.recording import Recorded, record_verdicts
-from workflow.steps import Step, decide
+from workflow.recording import broken, record_each
+from workflow.steps import decide
 from workflow.work import (
     ClaimedItem,
     claim_items,
@@ -72,7 +73,10 @@ def run_due(item_ids: Sequence[int] | None = None, *, seconds: float = RUN_SECON
     """
     ends_at = time.monotonic() + seconds
     tally = Tally()
-    is_busy = run_once(tally, only=item_ids) if item_ids else True
+    if item_ids:
+        run_once(tally, only=item_ids)
+    # Even if others took the announced items: what is due beyond them has no other announcement.
+    is_busy = True
     while is_busy and time.monotonic() < ends_at:
         is_busy = run_once(tally)
     return tally
@@ -102,50 +106,85 @@ def _run_inside(tally: Tally, only: Sequence[int] | None) -> None:
     candidates = find_due_orders(limit=INSIDE_BATCH, only=only)
     if not candidates:
         return
-    with transaction.atomic():
-        # Taken by another worker or by a caller of the API: left for the next round.
-        orders = lock_orders(candidates, skip_locked=True)
-        due = due_inside_items(list(orders))
-        finished: list[int] = []
-        changes: list[Change] = []
-        for order_pk, (item_pk, step) in due.items():
-            change = _decide(orders[order_pk], item_pk, step, tally)
-            if change is not None:
-                changes.append(change)
-            else:
-                finished.append(item_pk)
-        close_items(finished)
-        write_changes(changes)
-    tally.moved += len(due)
-
-
-def _decide(order: LockedOrder, item_pk: int, step: Step, tally: Tally) -> Change | None:
-    decision = decide(step, order, policies.rules_of(order.seller_id))
-    if decision.action is None:
-        return None
-    change = Change(order=order, actor=ACTOR, action=decision.action, reason=decision.reason)
     try:
-        change.next_status()
-    except TransitionNotAllowed as refusal:
-        # The tables and the openings contradict each other; one order must not stop the batch.
-        logger.exception("step refused by the table", order_id=order.order_id, step=step)
-        park_item(item_pk, cause="refused by the table", error=str(refusal))
-        tally.parked += 1
-        return Change(order=order, actor=ACTOR, kind="work.parked", reason=str(refusal))
-    return change
+        tally.moved += _run_orders(candidates)
+    except OperationalError:  # the database is away, or a lock took too long: nobody's fault
+        raise
+    except Exception:
+        # One of them cannot be moved. Alone, it holds up nobody else.
+        logger.exception("orders run one by one")
+        for order_pk in candidates:
+            _run_alone(order_pk, tally)
+
+
+@transaction.atomic
+def _run_orders(candidates: Sequence[int]) -> int:
+    """This function will run one due inside step of each order, and return of how many."""
+    # Taken by another worker or by a caller of the API: left for the next round.
+    orders = lock_orders(candidates, skip_locked=True)
+    due = due_inside_items(list(orders))
+    finished: list[int] = []
+    changes: list[Change] = []
+    for order_pk, (item_pk, step) in due.items():
+        order = orders[order_pk]
+        decision = decide(step, order, policies.rules_of(order.seller_id))
+        if decision.action is None:
+            finished.append(item_pk)
+        else:
+            changes.append(
+                Change(order=order, actor=ACTOR, action=decision.action, reason=decision.reason)
+            )
+    close_items(finished)
+    write_changes(changes)
+    return len(due)
+
+
+def _run_alone(order_pk: int, tally: Tally) -> None:
+    try:
+        tally.moved += _run_orders([order_pk])
+    except OperationalError:
+        raise
+    except Exception as error:
+        logger.exception("inside step broke", order=order_pk)
+        tally.parked += _park_broken(order_pk, error)
+
+
+@transaction.atomic
+def _park_broken(order_pk: int, error: Exception) -> int:
+    orders = lock_orders([order_pk], skip_locked=True)
+    due = due_inside_items(list(orders))
+    for item_pk, step in due.values():
+        is_refusal = isinstance(error, TransitionNotAllowed)
+        cause = "refused by the table" if is_refusal else f"{step} broke"
+        reason = str(error) if is_refusal else f"{type(error).__name__}: see the log."
+        park_item(item_pk, cause=cause, error=reason)
+        write_change(
+            Change(
+                order=orders[order_pk],
+                actor=ACTOR,
+                kind="work.parked",
+                reason=reason,
+                data={"step": step, "cause": cause},
+            )
+        )
+    return len(due)
 
 
 def _run_connector(connector: str, tally: Tally, only: Sequence[int] | None) -> None:
-    limit = settings.CONNECTOR_CALLS_AT_ONCE
     if connector in blocked_connectors():
         return
-    if connector in half_open_connectors():
-        if not claim_probe(connector):
-            return
-        limit = 1
+    if connector not in half_open_connectors():
+        _claim_and_call(connector, settings.CONNECTOR_CALLS_AT_ONCE, tally, only)
+    elif claim_probe(connector) and not _claim_and_call(connector, 1, tally, only):
+        # Won the probe and had nothing to send: others must not wait for it.
+        give_back_probe(connector)
+
+
+def _claim_and_call(connector: str, limit: int, tally: Tally, only: Sequence[int] | None) -> bool:
+    """This function will tell whether anything was sent to the connector."""
     with connector_slot(connector, settings.CONNECTOR_SLOTS) as is_free:
         if not is_free:
-            return
+            return False
         items = claim_items(
             connector=connector,
             limit=limit,
@@ -153,11 +192,10 @@ def _run_connector(connector: str, tally: Tally, only: Sequence[int] | None) -> 
             worker=default_instance(),
             only=only,
         )
-        if items:
-            _call_and_record(connector, items, tally)
+        return bool(items) and _call_and_record(connector, items, tally)
 
 
-def _call_and_record(connector: str, items: Sequence[ClaimedItem], tally: Tally) -> None:
+def _call_and_record(connector: str, items: Sequence[ClaimedItem], tally: Tally) -> bool:
     facts = load_facts([item.order_pk for item in items])
     prepared = [(item, _prepare(item, facts[item.order_pk])) for item in items]
     calls = [(item, call) for item, call in prepared if isinstance(call, Call)]
@@ -173,21 +211,32 @@ def _call_and_record(connector: str, items: Sequence[ClaimedItem], tally: Tally)
     ]
     for (item, _), outcome in zip(calls, outcomes, strict=True):
         results.append((item, _read(item, facts[item.order_pk], outcome)))
-    recorded: Recorded = record_verdicts(results, actor=ACTOR)
+    recorded = record_each(results, actor=ACTOR)
     tally.called += recorded.done
     tally.retried += recorded.retried
     tally.parked += recorded.parked
+    return bool(calls)
 
 
 def _prepare(item: ClaimedItem, facts: CallFacts) -> Call | Verdict | Refused:
     # Claims count at their start: this many without a recorded result, and the step kills workers.
     if item.attempts > settings.WORK_MAX_ATTEMPTS:
         return Refused("worker lost", f"{item.attempts} claims ended without a result.")
-    return build_call(item, facts)
+    try:
+        return build_call(item, facts)
+    except Exception as error:
+        logger.exception("call not built", work_item=item.pk, step=item.step)
+        return broken(item.step, error)
 
 
 def _read(item: ClaimedItem, facts: CallFacts, outcome: Outcome) -> Verdict | Outcome:
-    return interpret(item, facts, outcome) if isinstance(outcome, Answered) else outcome
+    if not isinstance(outcome, Answered):
+        return outcome
+    try:
+        return interpret(item, facts, outcome)
+    except Exception as error:
+        logger.exception("answer not understood", work_item=item.pk, step=item.step)
+        return broken(item.step, error)
 
 
 def _report_to_breaker(connector: str, outcomes: Sequence[Outcome]) -> None:

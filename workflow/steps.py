@@ -74,6 +74,15 @@ UNBOUND_STEPS: Final = frozenset(
     {T.FOLLOW_TRACKING, T.REFUND_RETURN, T.UNDO_LATE_PAYMENT, T.UNDO_LATE_STOCK}
 )
 
+# What takes back the effect of a call whose answer nobody waits for any more.
+UNDO_OF_STEP: Final[Mapping[str, Step]] = MappingProxyType(
+    {
+        T.AUTHORIZE_PAYMENT: T.UNDO_LATE_PAYMENT,
+        T.RESERVE_STOCK: T.UNDO_LATE_STOCK,
+        T.CONFIRM_STOCK: T.UNDO_LATE_STOCK,
+    }
+)
+
 # Staff may skip these: the order goes on as if the service had agreed. Everything else can only
 # be retried or overtaken by a forced move.
 ACTION_WHEN_SKIPPED: Final[Mapping[Step, Action]] = MappingProxyType(

@@ -143,6 +143,10 @@ def _discard(request: HttpRequest, length: int, limit: int) -> None:
 
 def _drop_trailing_slash(request: HttpRequest) -> None:
     """Routes have none. Both forms work without a redirect, which would lose a POST."""
+    # An encoded one belongs to the last part: invoice numbers may end in a slash.
+    raw_path = str(request.META.get("RAW_URI", "")).partition("?")[0]
+    if raw_path[-3:].lower() == "%2f":
+        return
     if request.path_info.endswith("/") and request.path_info != API_PREFIX:
         request.path_info = request.path_info[:-1]
         request.path = request.path[:-1]

@@ -1,15 +1,19 @@
 """Bodies of the order API: what the contract sends, checked and turned into what services take."""
 
+import re
 from typing import Any
 
 from rest_framework import serializers
 
+from oms.orders.documents.errors import NotTaken
 from oms.orders.documents.kinds import parse_moment
 from oms.orders.models import InvoiceType
 from workflow.services.invoicing import Invoice, InvoicedLine
 from workflow.services.tracking import Shipment
 
 LARGEST_CENTS = 2**53
+DIGITS = re.compile(r"\d{1,20}", re.ASCII)
+EARLIEST_YEAR, LATEST_YEAR = 1900, 2999
 LONGEST_EMBEDDED = 2 * 1024 * 1024
 
 
@@ -18,8 +22,12 @@ class TimestampField(serializers.CharField):
 
     def to_internal_value(self, data: Any) -> Any:
         text = super().to_internal_value(data)
-        moment = parse_moment(text)
-        if moment is None:
+        try:
+            moment = parse_moment(text)
+        except NotTaken:
+            moment = None
+        # Near the ends of the calendar a time cannot be told in every zone, nor be read back.
+        if moment is None or not EARLIEST_YEAR <= moment.year <= LATEST_YEAR:
             raise serializers.ValidationError("Expected a date such as 2026-01-31T18:25:43-05:00.")
         return moment
 
@@ -29,7 +37,7 @@ class CentsField(serializers.Field[int, Any, Any, Any]):
 
     def to_internal_value(self, data: Any) -> int:
         is_number = isinstance(data, int) and not isinstance(data, bool)
-        if not is_number and not (isinstance(data, str) and data.strip().isdecimal()):
+        if not is_number and not (isinstance(data, str) and DIGITS.fullmatch(data.strip())):
             raise serializers.ValidationError("Expected cents as a whole number, such as 2499.")
         value = int(data)
         if not 0 <= value <= LARGEST_CENTS:

@@ -1,7 +1,7 @@
 """The only place that locks order rows: in ascending id, so that two batches cannot deadlock."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -57,18 +57,24 @@ _COLUMNS: Final = """
     SELECT o.id, o.order_id, o.flow, o.status, o.version, o.status_since, o.last_change_at,
            o.value_cents, o.currency, o.seller_id, o.delivery_channel, o.priority,
            o.authorized_at, o.is_complete,
-           CASE WHEN o.status = 'invoice' THEN coalesce(
-               (SELECT sum(p.invoice_value_cents) FROM orders_package p
-                WHERE p.order_id = o.id AND p.type = 'Output'), 0)::bigint ELSE 0 END,
-           CASE WHEN o.status = 'cancellation-request-denied-ffm' THEN coalesce(
-               (SELECT c.status_before FROM orders_cancellationrequest c
-                WHERE c.order_id = o.id ORDER BY c.requested_at DESC LIMIT 1), '') ELSE '' END,
-           clock_timestamp()
+           0::bigint, ''::text, clock_timestamp()
     FROM orders_order o
 """
 _LOCK_MANY: Final = _COLUMNS + " WHERE o.id = ANY(%s) ORDER BY o.id FOR UPDATE OF o"
 _LOCK_FREE: Final = _LOCK_MANY + " SKIP LOCKED"
 _LOCK_ONE: Final = _COLUMNS + " WHERE o.order_id = %s FOR UPDATE OF o"
+
+# What lies in other tables is read by a statement of its own, after the lock: the locking one waits
+# with the snapshot that it began with, and would miss what the lock's last holder wrote there.
+_NEEDS_PARTS: Final = frozenset({Status.INVOICE, Status.CANCELLATION_REQUEST_DENIED_FFM})
+_PARTS: Final = """
+    SELECT o.id,
+           coalesce((SELECT sum(p.invoice_value_cents) FROM orders_package p
+                     WHERE p.order_id = o.id AND p.type = 'Output'), 0)::bigint,
+           coalesce((SELECT c.status_before FROM orders_cancellationrequest c
+                     WHERE c.order_id = o.id ORDER BY c.requested_at DESC, c.id DESC LIMIT 1), '')
+    FROM orders_order o WHERE o.id = ANY(%s)
+"""
 
 
 def lock_orders(pks: Sequence[int], *, skip_locked: bool = False) -> dict[int, LockedOrder]:
@@ -79,7 +85,8 @@ def lock_orders(pks: Sequence[int], *, skip_locked: bool = False) -> dict[int, L
     """
     with connection.cursor() as cursor:
         cursor.execute(_LOCK_FREE if skip_locked else _LOCK_MANY, [list(pks)])
-        return {row[0]: _locked(row) for row in cursor.fetchall()}
+        rows = cursor.fetchall()
+    return _with_parts({row[0]: _locked(row) for row in rows})
 
 
 def lock_order(order_id: str) -> LockedOrder:
@@ -93,7 +100,20 @@ def lock_order(order_id: str) -> LockedOrder:
         row = cursor.fetchone()
     if row is None:
         raise OrderNotFound(order_id)
-    return _locked(row)
+    return _with_parts({row[0]: _locked(row)})[row[0]]
+
+
+def _with_parts(orders: dict[int, LockedOrder]) -> dict[int, LockedOrder]:
+    wanted = [pk for pk, order in orders.items() if order.status in _NEEDS_PARTS]
+    if not wanted:
+        return orders
+    with connection.cursor() as cursor:
+        cursor.execute(_PARTS, [wanted])
+        for pk, invoiced_cents, status_before in cursor.fetchall():
+            orders[pk] = replace(
+                orders[pk], invoiced_cents=invoiced_cents, status_before_request=status_before
+            )
+    return orders
 
 
 def _locked(row: tuple) -> LockedOrder:  # type: ignore[type-arg]

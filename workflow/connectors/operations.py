@@ -41,11 +41,13 @@ def analyze_order(
     currency: str,
     payments: Sequence[Mapping[str, Any]],
     request_id: str,
+    subject: str | None = None,
 ) -> Call:
     """
     This function will ask antifraud for a verdict.
 
-    While the verdict is pending the same key asks again and gets the verdict as it is by then.
+    `subject` tells the analysis of a payment that was tried again from the first one. While the
+    verdict is pending the same key asks again and gets the verdict as it is by then.
     """
     body = {
         "orderId": order_id,
@@ -53,7 +55,9 @@ def analyze_order(
         "currency": currency,
         "payments": [dict(payment) for payment in payments],
     }
-    return _post("antifraud", "analysis", "/analyses", body, request_id=request_id)
+    return _post(
+        "antifraud", "analysis", "/analyses", body, subject=subject, request_id=request_id
+    )
 
 
 def authorize_payment(
@@ -103,18 +107,18 @@ def capture_payment(
 
 
 def void_payment(
-    *, order_id: str, transaction_id: str | None, request_id: str, is_late: bool = False
+    *, order_id: str, transaction_id: str | None, request_id: str, late: int | None = None
 ) -> Call:
     """
     This function will give back what was authorized and not captured.
 
-    `is_late` undoes an authorization whose answer came after the first void: another effect.
+    `late` numbers the undoing of an authorization that took effect after a void: another effect.
 
     `transaction_id` is None when the authorization's answer never arrived: the gateway finds it
     by the order.
     """
     body = {"orderId": order_id, "transactionId": transaction_id}
-    return _post("payments", "void", "/voids", body, subject=_late(is_late), request_id=request_id)
+    return _post("payments", "void", "/voids", body, subject=_late(late), request_id=request_id)
 
 
 def refund_payment(
@@ -160,21 +164,19 @@ def withdraw_stock(*, order_id: str, reservation_id: str | None, request_id: str
 
 
 def release_stock(
-    *, order_id: str, reservation_id: str | None, request_id: str, is_late: bool = False
+    *, order_id: str, reservation_id: str | None, request_id: str, late: int | None = None
 ) -> Call:
     """
     This function will let go of whatever the order still holds.
 
-    `is_late` undoes a reservation whose answer came after the first release: another effect.
+    `late` numbers the undoing of a reservation that took effect after a release: another effect.
     """
     body = {"orderId": order_id, "reservationId": reservation_id}
-    return _post(
-        "stock", "release", "/releases", body, subject=_late(is_late), request_id=request_id
-    )
+    return _post("stock", "release", "/releases", body, subject=_late(late), request_id=request_id)
 
 
-def _late(is_late: bool) -> str | None:
-    return "late" if is_late else None
+def _late(number: int | None) -> str | None:
+    return None if number is None else f"late-{number}"
 
 
 def track_package(*, order_id: str, tracking_number: str, request_id: str) -> Call:

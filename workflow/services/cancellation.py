@@ -64,11 +64,7 @@ def cancel_order(*, order_id: str, reason: str, actor: str) -> Canceled:
 @transaction.atomic
 def accept_cancellation(*, order_id: str, actor: str, reason: str = "") -> Canceled:
     """This function will carry out a requested cancellation."""
-    order = lock_order(order_id)
-    request = close_request(order, is_denied=False)
-    return _move(
-        order, Action.ACCEPT_CANCELLATION, actor, reason or _reason_of(request), _id_of(request)
-    )
+    return _accept(lock_order(order_id), actor, reason)
 
 
 @transaction.atomic
@@ -81,29 +77,14 @@ def deny_cancellation(
     Raises PartOfOrderNotFound if `request_id` is not the open request.
     """
     order = lock_order(order_id)
-    open_request = CancellationRequest.objects.filter(
-        order_id=order.pk, decided_at__isnull=True
-    ).first()
+    open_request = _open_request(order)
     if request_id is not None and _id_of(open_request) != request_id:
         raise PartOfOrderNotFound(f"The order has no open cancellation request {request_id}.")
-    done = _move(order, Action.DENY_CANCELLATION, actor, reason, _id_of(open_request))
-    close_request(order, is_denied=True, deny_reason=reason)
-    return done.status
+    return _move(order, Action.DENY_CANCELLATION, actor, reason, _id_of(open_request)).status
 
 
-def close_request(
-    order: LockedOrder, *, is_denied: bool, deny_reason: str = ""
-) -> CancellationRequest | None:
-    """This function will close the open cancellation request of a locked order, if there is one."""
-    request = CancellationRequest.objects.filter(
-        order_id=order.pk, decided_at__isnull=True
-    ).first()
-    if request is not None:
-        request.decided_at = order.read_at
-        request.is_denied = is_denied
-        request.deny_reason = deny_reason
-        request.save(update_fields=["decided_at", "is_denied", "deny_reason"])
-    return request
+def _open_request(order: LockedOrder) -> CancellationRequest | None:
+    return CancellationRequest.objects.filter(order_id=order.pk, decided_at__isnull=True).first()
 
 
 def _confirm(order: LockedOrder, actor: str, reason: str) -> Canceled:
@@ -115,7 +96,12 @@ def _confirm(order: LockedOrder, actor: str, reason: str) -> Canceled:
         raise TransitionNotAllowed(
             order_id=order.order_id, flow=order.flow, status=order.status, action=Action.CANCEL
         )
-    request = close_request(order, is_denied=False)
+    return _accept(order, actor, reason)
+
+
+def _accept(order: LockedOrder, actor: str, reason: str) -> Canceled:
+    # The request itself is closed by the move (`workflow.moves`), as it is when time decides.
+    request = _open_request(order)
     return _move(
         order, Action.ACCEPT_CANCELLATION, actor, reason or _reason_of(request), _id_of(request)
     )

@@ -20,7 +20,7 @@ from oms.orders.statuses import Status
 from workflow.announcing import announce
 from workflow.flows import PAYMENT_FLOWS, Action
 from workflow.moves import Change, write_change
-from workflow.services.cancellation import DECIDING, close_request
+from workflow.services.cancellation import DECIDING
 from workflow.services.refusals import InvalidInput, Problem
 from workflow.services.tracking import Shipment, follow_package
 from workflow.steps import Step
@@ -90,6 +90,8 @@ def _record_sale(order: LockedOrder, invoice: Invoice, actor: str, receipt: Rece
         order=order,
         actor=actor,
         action=Action.RECORD_INVOICE,
+        # An invoice is the answer to a cancellation request that is open: no.
+        reason=f"Invoiced under {invoice.number}." if order.status in DECIDING else "",
         changes={f"packages.{invoice.number}": [None, invoice.value_cents]},
         data={
             "invoiceNumber": invoice.number,
@@ -99,11 +101,11 @@ def _record_sale(order: LockedOrder, invoice: Invoice, actor: str, receipt: Rece
         parts_changed=True,
     )
     change.next_status()
+    _refuse_nothing(order, invoice)
     _refuse_sum_above(order, invoice, InvoiceType.OUTPUT, order.value_cents)
     package = _write_package(order, invoice, receipt)
     _write_lines(order, package, invoice, limit=_quantities_left(order))
-    if order.status in DECIDING:
-        close_request(order, is_denied=True, deny_reason=f"Invoiced under {invoice.number}.")
+
     written = write_change(change)
     announce([*written.due_item_ids, *follow_package(order, package)])
 
@@ -112,6 +114,7 @@ def _record_return(order: LockedOrder, invoice: Invoice, actor: str, receipt: Re
     if order.status is not Status.INVOICED:
         problem = Problem("type", "A return needs an order that is wholly invoiced.", ("Output",))
         raise InvalidInput(problem)
+    _refuse_nothing(order, invoice)
     _refuse_sum_above(order, invoice, InvoiceType.INPUT, _sum_of(order, InvoiceType.OUTPUT))
     package = _write_package(order, invoice, receipt)
     _write_lines(order, package, invoice, limit=_quantities_returnable(order))
@@ -139,6 +142,12 @@ def _record_return(order: LockedOrder, invoice: Invoice, actor: str, receipt: Re
 def _sum_of(order: LockedOrder, type_: InvoiceType) -> int:
     packages = Package.objects.filter(order_id=order.pk, type=type_)
     return packages.aggregate(total=Sum("invoice_value_cents"))["total"] or 0
+
+
+def _refuse_nothing(order: LockedOrder, invoice: Invoice) -> None:
+    # The contract wants more than 0; a wholly discounted order has nothing more to invoice.
+    if invoice.value_cents == 0 and order.value_cents > 0:
+        raise InvalidInput(Problem("invoiceValue", "Must be more than 0 cents."))
 
 
 def _refuse_sum_above(

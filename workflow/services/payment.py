@@ -9,7 +9,7 @@ from oms.orders.locks import LockedOrder, lock_order
 from oms.orders.models import Payment, PaymentStatus
 from oms.orders.statuses import Status
 from workflow.announcing import announce
-from workflow.flows import Action, TransitionNotAllowed
+from workflow.flows import PAYMENT_FLOWS, Action, TransitionNotAllowed, find_next_status
 from workflow.moves import Change, write_change
 from workflow.services.refusals import PartOfOrderNotFound
 
@@ -28,7 +28,7 @@ EARLY_STATUSES: Final = frozenset(
 
 
 @transaction.atomic
-def approve_payment(*, order_id: str, payment_id: str, actor: str) -> Status:
+def approve_payment(*, order_id: str, payment_id: str, actor: str, reason: str = "") -> Status:
     """
     This function will mark one payment as approved, and move the order when all of them are.
 
@@ -50,6 +50,7 @@ def approve_payment(*, order_id: str, payment_id: str, actor: str) -> Status:
             actor=actor,
             action=action,
             kind="" if action else "payment.approved",
+            reason=reason,
             changes={f"payments.{payment_id}.status": [old, payment.status]},
             parts_changed=True,
         )
@@ -63,10 +64,13 @@ def deny_payment(*, order_id: str, payment_id: str, actor: str, reason: str) -> 
     """
     This function will mark one payment as denied, which denies the order's payment as a whole.
 
-    Returns the order's status. Raises OrderNotFound, PartOfOrderNotFound, TransitionNotAllowed.
+    Said twice it changes nothing the second time. Returns the order's status. Raises
+    OrderNotFound, PartOfOrderNotFound, TransitionNotAllowed.
     """
     order = lock_order(order_id)
     payment = _find(Payment.objects.filter(order_id=order.pk), payment_id)
+    if payment.status == PaymentStatus.DENIED:
+        return order.status
     old = payment.status
     payment.status = PaymentStatus.DENIED
     payment.save(update_fields=["status"])
@@ -94,18 +98,16 @@ def _find(payments: Iterable[Payment], payment_id: str) -> Payment:
 def _action_on_approval(
     order: LockedOrder, payments: list[Payment], payment: Payment
 ) -> Action | None:
-    if order.status in EARLY_STATUSES:
+    if order.flow in PAYMENT_FLOWS and order.status in EARLY_STATUSES:
         return None
-    if order.status is Status.WINDOW_TO_CHANGE_PAYMENT:
-        return Action.RETRY_PAYMENT
-    others_paid = all(other.status in PAID for other in payments if other is not payment)
-    if order.status is Status.PAYMENT_PENDING and not others_paid:
-        return None
-    if order.status is not Status.PAYMENT_PENDING:
+    action = (
+        Action.RETRY_PAYMENT
+        if order.status is Status.WINDOW_TO_CHANGE_PAYMENT
+        else Action.APPROVE_PAYMENT
+    )
+    if find_next_status(order.flow, order.status, action) is None:
         raise TransitionNotAllowed(
-            order_id=order.order_id,
-            flow=order.flow,
-            status=order.status,
-            action=Action.APPROVE_PAYMENT,
+            order_id=order.order_id, flow=order.flow, status=order.status, action=action
         )
-    return Action.APPROVE_PAYMENT
+    others_paid = all(other.status in PAID for other in payments if other is not payment)
+    return action if others_paid else None

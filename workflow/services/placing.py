@@ -133,10 +133,10 @@ def _place_batch(
     lost = _place_all(list(fresh.values()), actor=actor)
     known |= _known_purchases(lost, affiliate_id)
     for marketplace_order_id, purchase in fresh.items():
-        known.setdefault(
-            marketplace_order_id,
-            _Known(purchase.content_hash, tuple(draft.order_id for draft in purchase.drafts)),
-        )
+        # Lost, and not by a placing: the order ids are taken by orders that came another way.
+        content_hash = "" if marketplace_order_id in lost else purchase.content_hash
+        order_ids = tuple(draft.order_id for draft in purchase.drafts)
+        known.setdefault(marketplace_order_id, _Known(content_hash, order_ids))
     return [
         _result_of(
             purchase,
@@ -150,6 +150,8 @@ def _place_batch(
 
 def _place_all(purchases: Sequence[PurchaseResult], *, actor: str) -> list[str]:
     """Places purchases and returns the marketplace ids that somebody else placed meanwhile."""
+    # In one order of locks everywhere: two requests with the same purchases must not deadlock.
+    purchases = sorted(purchases, key=lambda purchase: purchase.order_group)
     try:
         place_drafts([draft for purchase in purchases for draft in purchase.drafts], actor=actor)
     except IntegrityError:

@@ -8,16 +8,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.utils import timezone
 
 from oms.ops.audit import record_audit
 from oms.orders.locks import LockedOrder, lock_order, lock_orders
 from oms.orders.statuses import Status
 from workflow.announcing import announce
+from workflow.flows import TABLES, TransitionNotAllowed
 from workflow.models import WorkItem
 from workflow.moves import Change, write_change
 from workflow.services.refusals import InvalidInput, NotRepairable, Problem
-from workflow.steps import ACTION_WHEN_SKIPPED, Step
+from workflow.steps import ACTION_WHEN_SKIPPED, UNBOUND_STEPS, Step
+from workflow.work import close_items
 
 Repair = Callable[[int, str, str], None]
 
@@ -43,7 +44,8 @@ def skip_work(*, item_pks: Sequence[int], reason: str, actor: str) -> Repaired:
     """
     This function will let orders go on as if the outside service had agreed.
 
-    Only the steps in `ACTION_WHEN_SKIPPED` can be skipped. Raises InvalidInput without a reason.
+    Only the steps in `ACTION_WHEN_SKIPPED` can be skipped, and those that move nothing: refunds
+    paid by hand, parcels that no carrier knows. Raises InvalidInput without a reason.
     """
     return _repair_each(item_pks, reason, actor, _skip)
 
@@ -59,6 +61,11 @@ def force_status(*, order_id: str, status: Status, reason: str, actor: str) -> L
     order = lock_order(order_id)
     if order.status is status:
         raise InvalidInput(Problem("status", f"The order is in {status} already."))
+    # A status of another flow has no way out in this one.
+    known = tuple(dict.fromkeys(TABLES[order.flow].values()))
+    if status not in known:
+        message = f"{status} is no status of the {order.flow} flow."
+        raise InvalidInput(Problem("status", message, known))
     written = write_change(
         Change(order=order, actor=actor, forced_to=status, kind="order.forced", reason=reason)
     )
@@ -87,7 +94,7 @@ def _repair_each(item_pks: Sequence[int], reason: str, actor: str, repair: Repai
             with transaction.atomic():
                 repair(pk, reason, actor)
             done += 1
-        except NotRepairable as refusal:
+        except (NotRepairable, TransitionNotAllowed) as refusal:
             refused[pk] = str(refusal)
     return Repaired(done, refused)
 
@@ -104,9 +111,11 @@ def _lock(pk: int) -> tuple[WorkItem, LockedOrder]:
 
 def _retry(pk: int, reason: str, actor: str) -> None:
     item, order = _lock(pk)
-    now = timezone.now()
-    if item.leased_until and item.leased_until > now:
+    if item.leased_until and item.leased_until > order.read_at:
         raise NotRepairable("A worker is at it right now.")
+    if item.due_at > order.read_at:
+        # A timer that is hurried would cancel orders before their time.
+        raise NotRepairable(f"Not due before {item.due_at.isoformat(timespec='seconds')}.")
     cause = item.cause
     item.parked_at = None
     item.cause = ""
@@ -120,9 +129,13 @@ def _retry(pk: int, reason: str, actor: str) -> None:
 
 def _skip(pk: int, reason: str, actor: str) -> None:
     item, order = _lock(pk)
+    if item.step in UNBOUND_STEPS:
+        close_items([item.pk])
+        _tell(order, item, "work.skipped", item.cause, reason, actor)
+        return
     action = ACTION_WHEN_SKIPPED.get(Step(item.step))
     if action is None:
-        skippable = ", ".join(step for step in ACTION_WHEN_SKIPPED)
+        skippable = ", ".join([*ACTION_WHEN_SKIPPED, *sorted(UNBOUND_STEPS)])
         raise NotRepairable(f"{item.step} cannot be skipped; these can: {skippable}.")
     written = write_change(
         Change(

@@ -10,11 +10,12 @@ from django.db import transaction
 from oms.orders.locks import LockedOrder, lock_order
 from oms.orders.models import Package
 from workflow.announcing import announce
+from workflow.models import WorkItem
 from workflow.moves import Change, write_change
 from workflow.recording import record_tracking
 from workflow.services.refusals import PartOfOrderNotFound
 from workflow.steps import Step
-from workflow.work import NewWorkItem, add_work_items
+from workflow.work import NewWorkItem, add_work_items, close_items
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,9 @@ def update_shipment(
                 parts_changed=True,
             )
         )
+        if f"packages.{invoice_number}.tracking_number" in changes:
+            # The carrier never knew the old number, perhaps: whatever that came to is void.
+            stop_following(package)
         announce(follow_package(order, package))
     return order.read_at
 
@@ -118,6 +122,12 @@ def follow_package(order: LockedOrder, package: Package) -> list[int]:
             )
         ]
     )
+
+
+def stop_following(package: Package) -> None:
+    """This function will close the step that asks the carrier, also one that is parked."""
+    followed = WorkItem.objects.filter(package_id=package.pk, step=Step.FOLLOW_TRACKING)
+    close_items(list(followed.values_list("pk", flat=True)))
 
 
 def _plain(value: Any) -> Any:

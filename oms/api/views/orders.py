@@ -4,10 +4,12 @@ import uuid
 from datetime import datetime
 from typing import ClassVar
 
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from oms.access.scopes import Scope
 from oms.api.authentication import principal_of
 from oms.api.scoping import visible_order, visible_orders
 from oms.api.serializers import (
@@ -21,7 +23,7 @@ from oms.api.serializers import (
 from oms.orders.documents.building import documents_by_pk
 from oms.orders.documents.kinds import moment_text
 from oms.orders.locks import OrderNotFound
-from oms.orders.models import Order
+from oms.orders.models import InvoiceType, Order
 from oms.orders.selectors import orders_of_group
 from workflow.selectors import orders_in_error
 from workflow.services.cancellation import cancel_order, deny_cancellation
@@ -31,6 +33,12 @@ from workflow.services.payment import approve_payment, deny_payment
 from workflow.services.tracking import update_shipment, update_tracking
 
 Scopes = dict[str, set[str]]
+
+# A return pays money back: who ships may not therefore refund.
+SCOPES_BY_INVOICE_TYPE = {
+    InvoiceType.OUTPUT: {Scope.SHIPPING_ACTION, Scope.ORDERS_FULL_ACCESS},
+    InvoiceType.INPUT: {Scope.REFUND_ACTION, Scope.ORDERS_FULL_ACCESS},
+}
 
 
 class OrderView(APIView):
@@ -133,10 +141,12 @@ class InvoiceView(APIView):
     def post(self, request: Request, order_id: str) -> Response:
         body = InvoiceBody(data=request.data)
         body.is_valid(raise_exception=True)
-        order = visible_order(order_id, principal_of(request))
-        receipt = record_invoice(
-            order_id=order.order_id, invoice=body.invoice(), actor=principal_of(request).actor
-        )
+        invoice = body.invoice()
+        principal = principal_of(request)
+        if not principal.has_any(SCOPES_BY_INVOICE_TYPE[invoice.type]):
+            raise PermissionDenied
+        order = visible_order(order_id, principal)
+        receipt = record_invoice(order_id=order.order_id, invoice=invoice, actor=principal.actor)
         return _receipt(receipt.order_id, receipt.at, receipt.receipt)
 
 
