@@ -156,7 +156,7 @@ class LedgerMachine(RuleBasedStateMachine):
         writer.pid, writer.is_open = writer.session.pid, True
 
     @precondition(lambda self: self.active())
-    @rule(which=any_number, order=any_number, count=small)
+    @rule(which=any_number, order=any_number, count=st.integers(min_value=1, max_value=8))
     def write(self, which: int, order: int, count: int) -> None:
         writer = self.active()[which % len(self.active())]
         pk = self.orders[order % ORDERS]
