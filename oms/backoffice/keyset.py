@@ -103,7 +103,7 @@ class UncountedPaginator(Paginator):
         super().__init__(rows, per_page)
 
     @property
-    def count(self) -> int:  # type: ignore[override]
+    def count(self) -> int:
         return len(self.object_list)
 
 

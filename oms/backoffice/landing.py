@@ -68,7 +68,9 @@ def landing_context(request: HttpRequest) -> dict[str, Any]:
             "overdue": sum(group.count for group in overdue_groups()),
         }
     if may(request, "ops.view_heartbeat"):
-        context["roles"] = role_lines(Heartbeat.objects.order_by("role", "-beat_at")[:200], now)
+        context["roles"] = role_lines(
+            list(Heartbeat.objects.order_by("role", "-beat_at")[:200]), now
+        )
     if may(request, "workflow.view_connectorstate"):
         context["broken"] = list(ConnectorState.objects.filter(opened_until__gt=now))
     return context

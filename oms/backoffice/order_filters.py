@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from django.http import QueryDict
 
@@ -130,12 +130,16 @@ def read_filters(query: QueryDict) -> OrderFilters:
         channel=_text(query, "channel"),
         affiliate=_text(query, "affiliate"),
         seller=_text(query, "seller"),
-        delivery=_choice(DeliveryChannel, query.get("delivery", ""), ""),  # type: ignore[type-var]
+        delivery=_known_delivery(query.get("delivery", "")),
         express=query.get("express") == "1",
         when=_choice(Preset, query.get("when", ""), Preset.ANY),
         from_date=_day(query.get("from", "")),
         to_date=_day(query.get("to", "")),
     )
+
+
+def delivery_words(delivery: str) -> str:
+    return DELIVERY_LABELS[DeliveryChannel(delivery)] if delivery in set(DeliveryChannel) else ""
 
 
 def chips(filters: OrderFilters, affiliates: dict[str, str]) -> list[Chip]:
@@ -147,14 +151,16 @@ def chips(filters: OrderFilters, affiliates: dict[str, str]) -> list[Chip]:
         others = tuple(other for other in filters.statuses if other is not status)
         found.append((STATUS_LABELS[status], replace(filters, statuses=others)))
     named = affiliates.get(filters.affiliate, filters.affiliate)
-    for field, words in (
+    texts: tuple[tuple[str, str], ...] = (
         ("channel", f"Sales channel {filters.channel}"),
         ("affiliate", f"From {named}"),
         ("seller", f"Seller {filters.seller}"),
-        ("delivery", DELIVERY_LABELS.get(filters.delivery, "")),  # type: ignore[call-overload]
-    ):
-        if getattr(filters, field):
-            found.append((words, replace(filters, **{field: ""})))
+        ("delivery", delivery_words(filters.delivery)),
+    )
+    for name, words in texts:
+        if getattr(filters, name):
+            without: dict[str, Any] = {name: ""}
+            found.append((words, replace(filters, **without)))
     if filters.express:
         found.append(("Express", replace(filters, express=False)))
     if filters.when:
@@ -175,8 +181,15 @@ def _known_statuses(names: Iterable[str]) -> Iterable[Status]:
     return (Status(name) for name in names if name in set(Status))
 
 
-def _choice(kind: type[StrEnum], text: str, fallback: str) -> "StrEnum | str":
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def _choice(kind: type[Choice], text: str, fallback: Choice) -> Choice:
     return kind(text) if text in set(kind) else fallback
+
+
+def _known_delivery(text: str) -> str:
+    return text if text in set(DeliveryChannel) else ""
 
 
 def _text(query: QueryDict, name: str) -> str:

@@ -197,7 +197,7 @@ def _scan(
 
 
 def _bounds(filters: OrderFilters, cursor: Cursor | None, now: datetime) -> tuple[str, list[Any]]:
-    sql, parameters = "", []
+    sql, parameters = "", list[Any]()
     first, after = filters.placed_between(now)
     if first:
         sql, parameters = sql + " AND o.created_at >= %s", [*parameters, first]

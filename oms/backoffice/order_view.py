@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404
 
 from oms.backoffice.masking import mask_email, mask_name, mask_number, mask_text
 from oms.backoffice.timeline import TimelinePage, names_of, read_timeline
-from oms.backoffice.waiting import Rest, WorkLine, in_order_of_urgency, rest_of
+from oms.backoffice.waiting import STUCK, Rest, WorkLine, in_order_of_urgency, rest_of
 from oms.backoffice.work_facts import open_work_of
 from oms.orders.models import (
     CancellationRequest,
@@ -93,7 +93,7 @@ def read_order(
     shipping = order.extra.get("shippingData") or {}
     return OrderView(
         order=order,
-        rest=rest_of(order.flow, order.status),
+        rest=STUCK if any(item.parked_at for item in work) else rest_of(order.flow, order.status),
         work=in_order_of_urgency(work, now),
         items=list(order.items.order_by("index")),
         totals=_totals(order),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Group, Permission
+from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 from django.http import HttpRequest
@@ -63,8 +63,6 @@ _ADMIN: Final = _SUPERVISOR | {
     "orders.delete_sellerpolicy",
     *(f"auth.{verb}_{model}" for verb in ("view", "add", "change") for model in ("user", "group")),
     *(f"django_q.view_{model}" for model in ("schedule", "success", "failure", "ormq")),
-    "django_q.add_schedule",
-    "django_q.change_schedule",
 }
 
 GROUPS: Final[Mapping[str, frozenset[str]]] = {
@@ -93,8 +91,7 @@ def ensure_groups() -> dict[str, Group]:
 
 def may(request: HttpRequest, permission: str) -> bool:
     """This function will tell whether the person behind a request has a permission."""
-    user: AbstractBaseUser | AnonymousUser = request.user
-    return bool(user.is_active and user.has_perm(permission))  # type: ignore[union-attr]
+    return request.user.is_active and request.user.has_perm(permission)
 
 
 def require(request: HttpRequest, permission: str) -> None:

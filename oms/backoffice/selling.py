@@ -23,7 +23,7 @@ class AuditedAdmin(ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        details = {
+        details: dict[str, object] = {
             name: [_plain(form.initial.get(name)), _plain(form.cleaned_data.get(name))]
             for name in form.changed_data
         }

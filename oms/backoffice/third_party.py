@@ -58,6 +58,10 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
         allowed = super().has_change_permission(request, obj)
         return allowed and not (obj and obj.is_superuser and not request.user.is_superuser)
 
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # Timelines and the audit log name people for good. Who leaves is made inactive.
+        return False
+
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
@@ -67,23 +71,43 @@ class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
         _audit(request, "group", act, form.instance.name, form.changed_data)
 
 
+class SuperusersWrite(ModelAdmin):
+    """
+    A schedule names any function, and so runs any code: only superusers write here.
+
+    Others may look. Tasks of the workflow need no resubmitting: its sweep repeats them.
+    """
+
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_superuser) and super().has_add_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_superuser)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        return super().get_actions(request) if request.user.is_superuser else {}
+
+
 @admin.register(Schedule)
-class ScheduleAdmin(DjangoQScheduleAdmin, ModelAdmin):
+class ScheduleAdmin(SuperusersWrite, DjangoQScheduleAdmin):
     list_filter = ("schedule_type", "cluster")
 
 
 @admin.register(Success)
-class SuccessAdmin(TaskAdmin, ModelAdmin):
-    show_full_result_count = False
+class SuccessAdmin(SuperusersWrite, TaskAdmin):
+    pass
 
 
 @admin.register(Failure)
-class FailureAdmin(FailAdmin, ModelAdmin):
-    show_full_result_count = False
+class FailureAdmin(SuperusersWrite, FailAdmin):
+    pass
 
 
 @admin.register(OrmQ)
-class OrmQAdmin(QueueAdmin, ModelAdmin):
+class OrmQAdmin(SuperusersWrite, QueueAdmin):
     list_display = ("id", "key", "name", "func", "lock", "task_id")
-    show_full_result_count = False
-    actions = None

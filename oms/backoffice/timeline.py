@@ -125,12 +125,8 @@ FIELDS: Final[Mapping[str, str]] = {
 # Facts of an event that no change tells: shown beneath it, under these words.
 TOLD_DATA: Final[Mapping[str, str]] = {
     "cause": "Cause",
-    "invoiceNumber": "Invoice",
-    "type": "Type",
     "skipped": "Skipped",
     "source": "Source",
-    "note": "Note",
-    "text": "Note",
     "fileName": "File",
     "line": "Line",
 }

@@ -50,6 +50,16 @@ def ago(moment: datetime, now: datetime) -> str:
     return f"{span(now - moment)} ago"
 
 
+def age(moment: datetime, now: datetime) -> str:
+    """This function will tell a past moment in one unit: `3 h ago`. Days stand out from hours."""
+    for unit, name in _UNITS:
+        if now - moment >= unit:
+            count = (now - moment) // unit
+            plural = "s" if count > 1 and name in ("year", "month") else ""
+            return f"{count} {name}{plural} ago"
+    return ago(moment, now)
+
+
 def exact(moment: datetime) -> str:
     """This function will tell a moment to the second in the store's time zone, zone named."""
     local = moment.astimezone(store_zone())

@@ -28,6 +28,8 @@ class Rest:
 
 WORKFLOW: Final = Rest("Workflow", "Nobody has to do anything: the workflow moves it on.")
 
+STUCK: Final = Rest("Staff", "It is stuck: somebody must set it going again.")
+
 RESTS: Final[Mapping[Status, Rest]] = {
     S.NULL: Rest("Storefront", "The order is incomplete: its checkout has not finished."),
     S.ORDER_CREATE_ERROR: Rest("Staff", "Creating it failed. Cancel it, or place it again."),
@@ -179,6 +181,13 @@ def step_words(step: str) -> str:
     return STEP_WORDS[Step(step)] if step in set(Step) else step
 
 
+def cause_words(cause: str, step: str) -> str:
+    """This function will tell why a step failed, without the step's own name in front."""
+    for prefix in (f"{step}: ", f"{step} "):
+        cause = cause.removeprefix(prefix)
+    return cause[:1].upper() + cause[1:]
+
+
 def state_of(item: WorkFacts, now: datetime) -> WorkState:
     """This function will tell what a work item is doing at this moment."""
     if item.parked_at:
@@ -200,7 +209,8 @@ def describe(item: WorkFacts, now: datetime) -> WorkLine:
 
 def _parked(item: WorkFacts, doing: str, now: datetime) -> tuple[str, str, datetime | None]:
     since = ago(item.parked_at or now, now)
-    words = f"Stuck since {since.removesuffix(' ago')}: could not {doing}. {_sentence(item.cause)}"
+    cause = _sentence(cause_words(item.cause, item.step))
+    words = f"Stuck since {since.removesuffix(' ago')}: could not {doing}. {cause}"
     error = f"{_sentence(item.last_error)} " if item.last_error else ""
     return words, f"{error}{_attempts(item)}Somebody must retry or skip it.", None
 
@@ -270,7 +280,7 @@ def in_brief(flow: str, status: str, items: Iterable[WorkFacts], now: datetime) 
     """This function will tell in a few words what an order waits for."""
     items = list(items)
     if parked := next((item for item in items if item.parked_at), None):
-        return InBrief("Stuck", parked.cause, is_parked=True)
+        return InBrief("Stuck", cause_words(parked.cause, parked.step), is_parked=True)
     active = [item for item in items if item.step not in DEADLINES]
     active.sort(key=lambda item: item.next_attempt_at)
     rest = rest_of(flow, status)

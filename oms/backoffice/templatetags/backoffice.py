@@ -12,7 +12,7 @@ from oms.backoffice import times
 from oms.backoffice.keyset import count_words
 from oms.backoffice.stuck_inbox import can_skip
 from oms.backoffice.tones import Tone, label_of, tone_of
-from oms.backoffice.waiting import step_words
+from oms.backoffice.waiting import cause_words, step_words
 from oms.orders.models import Item, PaymentStatus
 
 register = template.Library()
@@ -30,6 +30,12 @@ PAYMENT_TONES = {
 def ago(moment: datetime | None) -> SafeString | str:
     """This filter will tell a moment relative to now, exact when the pointer rests on it."""
     return _moment(moment, times.ago)
+
+
+@register.filter
+def age(moment: datetime | None) -> SafeString | str:
+    """This filter will tell a moment in one unit, for columns."""
+    return _moment(moment, times.age)
 
 
 @register.filter
@@ -76,6 +82,12 @@ def step_name(step: str) -> str:
 
 
 @register.filter
+def cause_name(cause: str, step: str) -> str:
+    """This filter will tell why a step failed; blank: nobody has taken it."""
+    return cause_words(cause, step) or "No worker takes it"
+
+
+@register.filter
 def bounded(count: int) -> str:
     """This filter will spell a count that was not counted to its end: `1,000+`."""
     return count_words(count)
@@ -89,9 +101,10 @@ def line_sum(item: Item) -> int:
 
 @register.filter
 def payment_badge(status: str) -> SafeString:
-    tone = PAYMENT_TONES.get(status, Tone.NEUTRAL)
-    label = PaymentStatus(status).label if status in set(PaymentStatus) else status
-    return format_html('<span class="bo-badge bo-{}">{}</span>', tone.value, label)
+    known = PaymentStatus(status)
+    return format_html(
+        '<span class="bo-badge bo-{}">{}</span>', PAYMENT_TONES[known].value, known.label
+    )
 
 
 @register.filter
