@@ -205,6 +205,7 @@ _COMPARE: Final = """
     FROM (
         SELECT id, order_id, status, version, order_fingerprint(orders_order) AS fingerprint
         FROM orders_order WHERE id > %s AND id <= %s
+        OFFSET 0  -- computes each fingerprint once, not at each mention below
     ) o
     CROSS JOIN LATERAL (
         SELECT count(*) AS count, coalesce(max(seq), 0) AS seq
