@@ -3,9 +3,10 @@
 import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Self
+from typing import Final, Self
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -31,7 +32,7 @@ class LineReader:
     def __init__(self, path: Path) -> None:
         self._raw = path.open("rb")
         is_gzip = self._raw.peek(2)[:2] == GZIP_MAGIC
-        self._text: IO[bytes] = gzip.GzipFile(fileobj=self._raw) if is_gzip else self._raw
+        self._text: BufferedIOBase = gzip.GzipFile(fileobj=self._raw) if is_gzip else self._raw
         self.bytes_total = path.stat().st_size
         self.offset = 0
         self._line = 0

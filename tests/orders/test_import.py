@@ -17,9 +17,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
-from oms.orders import importing
+from oms.orders import import_runs
 from oms.orders.documents.building import order_document
-from oms.orders.importing import ImportIsRunning, ImportProgress, ImportSummary, import_file
+from oms.orders.import_runs import ImportIsRunning
+from oms.orders.importing import ImportProgress, ImportSummary, import_file
 from oms.orders.ledger import read_ledger
 from oms.orders.models import ImportRun, Item, Order, OrderEvent
 from oms.orders.numbers import next_sequences
@@ -59,6 +60,7 @@ def test_a_file_is_imported_with_its_history(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name, [numbered(n) for n in range(5)])
     summary = import_file(path, batch=2, actor="user:ana")
     assert (summary.lines, counts(summary)) == (5, (5, 0, 0))
+    assert not summary.rejects_path.exists()
     order = Order.objects.get(order_id="1003-01")
     assert (order.is_imported, order.version, order.status) == (True, 1, "handling")
     assert order.status_since == order.last_change_at
@@ -246,8 +248,8 @@ def test_two_processes_do_not_import_one_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "o", [numbered(0)])
-    monkeypatch.setattr(importing, "LOCK_PATIENCE_SECONDS", 0.3)
-    fingerprint = importing._fingerprint(path)
+    monkeypatch.setattr(import_runs, "LOCK_PATIENCE_SECONDS", 0.3)
+    fingerprint = import_runs.fingerprint_of(path)
     key = int.from_bytes(bytes.fromhex(fingerprint[:16]), "big", signed=True)
     other = connection.copy()
     try:

@@ -15,10 +15,13 @@ def without_card_secrets(value: Any) -> Any:
     on receipts and staff need them.
     """
     if isinstance(value, dict):
-        return {
-            key: None if key.lower() in SECRET_FIELDS else without_card_secrets(inner)
-            for key, inner in value.items()
-        }
+        return {key: _field(key, inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [without_card_secrets(inner) for inner in value]
     return value
+
+
+def _field(name: str, value: Any) -> Any:
+    if name.lower() in SECRET_FIELDS:
+        return None
+    return without_card_secrets(value) if isinstance(value, dict | list) else value

@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
+from oms.orders.import_runs import ImportIsRunning
 from oms.orders.importing import (
-    ImportIsRunning,
     ImportProgress,
     ImportSummary,
     import_file,
