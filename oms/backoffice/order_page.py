@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import orjson
 from django import forms
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -92,7 +92,7 @@ def act_on_order(request: HttpRequest, pk: int, name: str) -> HttpResponse:
     require(request, May.VIEW_ORDERS)
     require(request, action.permission)
     order = get_order(pk)
-    form = ReasonForm(request.POST or None, is_needed=action.needs_reason)
+    form = ReasonForm(_posted(request), is_needed=action.needs_reason)
     statuses = forcible_statuses(_facts(order)) if action.asks_status else []
     payment_id = request.POST.get("payment") or request.GET.get("payment", "")
     status = request.POST.get("status", "")
@@ -153,7 +153,7 @@ def reveal_order(request: HttpRequest, pk: int) -> HttpResponse:
     """This view will ask why, then show the personal data of one order for a while."""
     require(request, May.VIEW_ORDERS)
     require(request, May.REVEAL_PERSONAL_DATA)
-    order, form = get_order(pk), ReasonForm(request.POST or None)
+    order, form = get_order(pk), ReasonForm(_posted(request))
     if request.method == "POST" and form.is_valid():
         reveal(request, order, form.cleaned_data["reason"].strip())
         return HttpResponseRedirect(f"{_page_of(order)}#buyer")
@@ -190,3 +190,8 @@ def _facts(order: Order, payments: Any = ()) -> OrderFacts:
 def _page_of(order: Order, **query: str) -> str:
     link = reverse("admin:orders_order_change", args=[order.pk])
     return f"{link}?{urlencode(query)}" if query else link
+
+
+def _posted(request: HttpRequest) -> QueryDict | None:
+    # An empty form that was sent is still a form that was sent.
+    return request.POST if request.method == "POST" else None

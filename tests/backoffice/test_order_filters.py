@@ -35,9 +35,21 @@ def test_what_is_unknown_or_misspelt_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("when", "first", "after"),
     [
-        (Preset.TODAY, datetime(2026, 11, 21, 3), datetime(2026, 11, 22, 3)),
-        (Preset.YESTERDAY, datetime(2026, 11, 20, 3), datetime(2026, 11, 21, 3)),
-        (Preset.WEEK, datetime(2026, 11, 15, 3), datetime(2026, 11, 22, 3)),
+        (
+            Preset.TODAY,
+            datetime(2026, 11, 21, 3, tzinfo=UTC),
+            datetime(2026, 11, 22, 3, tzinfo=UTC),
+        ),
+        (
+            Preset.YESTERDAY,
+            datetime(2026, 11, 20, 3, tzinfo=UTC),
+            datetime(2026, 11, 21, 3, tzinfo=UTC),
+        ),
+        (
+            Preset.WEEK,
+            datetime(2026, 11, 15, 3, tzinfo=UTC),
+            datetime(2026, 11, 22, 3, tzinfo=UTC),
+        ),
     ],
 )
 def test_days_are_the_store_s_own(
@@ -45,8 +57,8 @@ def test_days_are_the_store_s_own(
 ) -> None:
     settings.STORE_TIME_ZONE = "America/Sao_Paulo"
     assert OrderFilters(when=when).placed_between(NOW) == (
-        first.replace(tzinfo=UTC),
-        after.replace(tzinfo=UTC),
+        first,
+        after,
     )
 
 

@@ -126,5 +126,3 @@ def test_a_parked_item_makes_the_row_stuck() -> None:
 def test_a_cause_loses_the_step_s_own_name() -> None:
     assert cause_words("settle-invoice: no answer", "settle-invoice") == "No answer"
     assert cause_words("capture denied", "settle-invoice") == "Capture denied"
-
-
