@@ -49,6 +49,7 @@ from tests.factories import order_draft
 
 WRITERS, NUMBERERS, READERS, ORDERS = 4, 3, 3, 3
 any_number = st.integers(min_value=0, max_value=11)
+several = st.integers(min_value=1, max_value=5)
 small = st.integers(min_value=1, max_value=4)
 tokens = itertools.count(1)
 
@@ -140,8 +141,16 @@ class LedgerMachine(RuleBasedStateMachine):
     def contested(self) -> list[int]:
         """Orders that somebody holds and nobody waits for yet."""
         waited = {writer.waits_for for writer in self.writers}
-        held = {pk for writer in self.active() for pk in writer.held}
-        return sorted(held - waited)
+        return sorted(self.held() - waited)
+
+    def held(self) -> set[int]:
+        return {pk for writer in self.writers for pk in writer.held}
+
+    def is_all_held(self) -> bool:
+        return len(self.held()) == ORDERS
+
+    def behind(self) -> list[Reader]:
+        return [reader for reader in self.readers if len(reader.seen) < len(self.committed)]
 
     def unnumbered_count(self) -> int:
         return len(self.committed) - (last_position() - self.base)
@@ -149,17 +158,31 @@ class LedgerMachine(RuleBasedStateMachine):
     # Writing
 
     @precondition(lambda self: self.idle())
-    @rule(which=any_number)
-    def begin(self, which: int) -> None:
-        writer = self.idle()[which % len(self.idle())]
-        writer.session.begin()
-        writer.pid, writer.is_open = writer.session.pid, True
+    @rule(order=any_number, count=several)
+    def write_in_a_new_transaction(self, order: int, count: int) -> None:
+        self.write_events(self.begin(self.idle()[0]), self.orders[order % ORDERS], count)
+
+    @precondition(lambda self: self.idle() and not self.is_all_held())
+    @rule(order=any_number, count=several)
+    def write_and_commit_at_once(self, order: int, count: int) -> None:
+        """Quick ones overtake the slow ones that are open."""
+        free = [pk for pk in self.orders if pk not in self.held()]
+        writer = self.begin(self.idle()[0])
+        self.write_events(writer, free[order % len(free)], count)
+        self.commit_events(writer)
 
     @precondition(lambda self: self.active())
-    @rule(which=any_number, order=any_number, count=st.integers(min_value=1, max_value=8))
+    @rule(which=any_number, order=any_number, count=several)
     def write(self, which: int, order: int, count: int) -> None:
         writer = self.active()[which % len(self.active())]
-        pk = self.orders[order % ORDERS]
+        self.write_events(writer, self.orders[order % ORDERS], count)
+
+    def begin(self, writer: Writer) -> Writer:
+        writer.session.begin()
+        writer.pid, writer.is_open = writer.session.pid, True
+        return writer
+
+    def write_events(self, writer: Writer, pk: int, count: int) -> None:
         is_free = not any(pk in other.held for other in self.writers if other is not writer)
         written = writer.session.call(write_events, pk, count, wait=False)
         assert len(written) == (count if is_free else 0)
@@ -168,20 +191,21 @@ class LedgerMachine(RuleBasedStateMachine):
             writer.pending += written
 
     @precondition(lambda self: self.idle() and self.contested())
-    @rule(which=any_number, order=any_number, count=small)
+    @rule(which=any_number, order=any_number, count=several)
     def wait_to_write(self, which: int, order: int, count: int) -> None:
         """A writer that holds nothing waits for an order: it cannot deadlock."""
-        writer = self.idle()[which % len(self.idle())]
         pk = self.contested()[order % len(self.contested())]
-        writer.session.begin()
-        writer.pid, writer.is_open, writer.waits_for = writer.session.pid, True, pk
+        writer = self.begin(self.idle()[which % len(self.idle())])
+        writer.waits_for = pk
         writer.waiting = writer.session.start(write_events, pk, count, wait=True)
         wait_until_blocked(writer.pid)
 
     @precondition(lambda self: self.active())
     @rule(which=any_number)
     def commit(self, which: int) -> None:
-        writer = self.active()[which % len(self.active())]
+        self.commit_events(self.active()[which % len(self.active())])
+
+    def commit_events(self, writer: Writer) -> None:
         writer.session.commit()
         self.committed.update(writer.pending)
         self.end(writer)
@@ -215,6 +239,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # Numbering
 
+    @precondition(lambda self: self.unnumbered_count() > 0)
     @rule(limits=st.lists(small, min_size=1, max_size=NUMBERERS))
     def number_at_once(self, limits: list[int]) -> None:
         waiting = self.unnumbered_count()
@@ -240,25 +265,25 @@ class LedgerMachine(RuleBasedStateMachine):
     def start_numbering(self, limits: list[int]) -> "list[Future[int]]":
         """Holds up the first numberer in the middle, so that all of them overlap for certain."""
         self.numberer_pids = [session.pid for session in self.numberers]
-        is_work = self.unnumbered_count() > 0
         self.hindrance.begin("SELECT 1 FROM orders_unnumberedevent FOR UPDATE")
         calls = []
         for session, pid, limit in zip(self.numberers, self.numberer_pids, limits, strict=False):
             calls.append(session.start(number_events, limit=limit))
-            if is_work:
-                wait_until_blocked(pid)
+            wait_until_blocked(pid)
         return calls
 
     # Reading
 
+    @precondition(lambda self: self.behind())
     @rule(which=any_number, limit=st.integers(min_value=1, max_value=7))
     def read(self, which: int, limit: int) -> None:
-        self.advance(self.readers[which % READERS], limit)
+        self.advance(self.behind()[which % len(self.behind())], limit)
 
+    @precondition(lambda self: self.behind())
     @rule(which=any_number, limit=st.integers(min_value=1, max_value=7))
     def read_and_crash(self, which: int, limit: int) -> None:
         """The position was not stored: what was read is read again."""
-        reader = self.readers[which % READERS]
+        reader = self.behind()[which % len(self.behind())]
         lost = reader.session.call(read_ledger, after=reader.position, limit=limit)
         kill_backend(reader.session.pid)
         reader.session.call(disconnect)
@@ -325,7 +350,7 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         try:
             while self.active():
-                self.commit(0)
+                self.commit_events(self.active()[0])
             for reader in self.readers:
                 while self.advance(reader, 7):
                     pass
