@@ -35,6 +35,8 @@ BEATS_BEFORE_STUCK: Final = 4
 # A group whose siblings work may have been unlucky with beats rather than stuck: it gets longer,
 # and is asked to end instead of killed.
 PATIENCE_AMONG_SIBLINGS: Final = 3
+# Without this a host on which a start takes longer than the limit would never finish one.
+MOST_DOUBLINGS: Final = 3
 STOP_GRACE_SECONDS: Final = 8.0
 LONGEST_RESTART_DELAY: Final = 10.0
 PR_SET_PDEATHSIG: Final = 1
@@ -76,6 +78,10 @@ def _die_with_forking_process() -> None:
     die_with_parent(parent=_forking_pid)
 
 
+class _Stopped(BaseException):
+    """Raised by the signal handler, to leave a database that does not answer."""
+
+
 class ClusterSupervisor:
     """
     Starts a cluster, sweeps, beats, watches, replaces.
@@ -93,11 +99,13 @@ class ClusterSupervisor:
         self._sweep = sweep
         self._child: subprocess.Popen[bytes] | None = None
         self._restarts = 0
+        self._fruitless = 0
         self._start_at = 0.0
         self._watched_since = 0.0
         self._beat_at = 0.0
         self._is_silent = False
         self._is_stopping = False
+        self._may_be_interrupted = False
 
     def run(self) -> None:
         """This function will keep the cluster at work until SIGTERM or SIGINT."""
@@ -107,13 +115,26 @@ class ClusterSupervisor:
         try:
             while not self._is_stopping:
                 self._keep_alive()
-                self._tend()
+                self._tend_until_stopped()
                 self._pause()
+        except _Stopped:
+            pass
         finally:
             self._stop_child()
 
     def _stop_on_signal(self, signum: int, frame: FrameType | None) -> None:
         self._is_stopping = True
+        if self._may_be_interrupted:
+            self._may_be_interrupted = False
+            raise _Stopped
+
+    def _tend_until_stopped(self) -> None:
+        # A silent database would hold up the end of this process until it is killed.
+        self._may_be_interrupted = True
+        try:
+            self._tend()
+        finally:
+            self._may_be_interrupted = False
 
     def _pause(self) -> None:
         # Short naps: a signal handler alone does not end a sleep (PEP 475).
@@ -160,6 +181,8 @@ class ClusterSupervisor:
                 if not _database_answers():
                     self._watched_since = time.monotonic()
                     return
+            except Exception:
+                logger.exception("cluster.duty_failed", cluster=self.name, duty=duty.__name__)
 
     def _sweep_due(self) -> None:
         if self._sweep is not None:
@@ -180,18 +203,24 @@ class ClusterSupervisor:
             return
         watched = time.monotonic() - self._watched_since
         ages = progress_ages(self.name)
+        ours = [age for name, age in ages.items() if self._is_ours(name)]
         # What was reported before we began to watch is no news of this group.
-        idle = min(watched, *ages.values()) if ages else watched
-        own = min([watched, *(age for name, age in ages.items() if self._is_ours(name))])
+        idle, own = min([watched, *ages.values()]), min([watched, *ours])
         self._is_silent = own >= self.beat_seconds
-        if idle >= self.stuck_seconds:
+        if idle >= self._patience():
             logger.error("cluster.stuck", cluster=self.name, seconds=round(idle, 1))
+            self._fruitless += 1
             self._kill_group()
-        elif own >= PATIENCE_AMONG_SIBLINGS * self.stuck_seconds:
+        elif own >= PATIENCE_AMONG_SIBLINGS * self._patience():
             logger.error("cluster.stuck_among_siblings", cluster=self.name, seconds=round(own, 1))
+            self._fruitless += 1
             self._stop_child()
-        elif watched >= self.stuck_seconds:
-            self._restarts = 0
+        elif own < watched:
+            self._fruitless = self._restarts = 0
+
+    def _patience(self) -> float:
+        """Longer after each group that never worked: an overloaded host starts slowly."""
+        return self.stuck_seconds * float(2 ** min(self._fruitless, MOST_DOUBLINGS))
 
     def _is_ours(self, instance: str) -> bool:
         host, _, pid = instance.rpartition(":")

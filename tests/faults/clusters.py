@@ -30,12 +30,13 @@ class RunningCluster:
     """`manage.py run_cluster NAME` in a session of its own, as systemd would start it."""
 
     def __init__(
-        self, environment: Mapping[str, str], log: Path, *, over_wire: bool = False
+        self, environment: Mapping[str, str], log: Path, *, special: bool = False
     ) -> None:
         self.name = "workflow"
         self.environment = {**environment, "BULKHEAD_ROLE": self.name}
         self.log = log
-        self.over_wire = over_wire
+        # Started in an environment of its own: of no use to the next test.
+        self.special = special
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

@@ -119,6 +119,7 @@ def settle(rig: Rig, request: pytest.FixtureRequest) -> Settle:
         _lines.append(f"{fault:<58} {seconds:6.1f} s  {counts.line()}")
         assert counts.is_clean, counts
         assert rig.doubled_effects() == []
+        connections.close_all()  # this process's own may have died with the server
         number_all_events()
         rig.check_ledger()
         return counts

@@ -1,4 +1,4 @@
-"""The wire between the roles and PostgreSQL, so that a test can cut it, or let it go silent."""
+"""A wire between two processes that a test can cut, let go silent, or make slow for one message."""
 
 import contextlib
 import socket
@@ -10,22 +10,21 @@ CHUNK = 65_536
 
 class Wire:
     """
-    Forwards TCP connections on a loopback port to PostgreSQL's Unix socket.
+    Forwards TCP connections on a loopback port to a Unix socket or to another port.
 
     `silence`: connections stay open and are accepted, and no byte arrives: a black hole.
     `cut`: connections are reset and new ones refused. `mend` ends either; what was silent is reset,
-    as it is when a firewall has forgotten its connections.
+    as it is when a firewall has forgotten its connections. `hold` keeps back what is under way and
+    lets later connections pass; `release` delivers it after all.
     """
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path | int) -> None:
         self.target = target
         self._listener = self._listen(0)
         self.port: int = self._listener.getsockname()[1]
-        self._passes = threading.Event()
-        self._passes.set()
+        self._passes = _opened()
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
-        self._is_closing = False
         self._serve()
 
     def silence(self) -> None:
@@ -42,10 +41,20 @@ class Wire:
             self._listener = self._listen(self.port)
             self._serve()
 
+    def hold(self) -> threading.Event:
+        """This function will keep back all present connections until its event is set."""
+        held, self._passes = self._passes, _opened()
+        held.clear()
+        return held
+
     def close(self) -> None:
-        self._is_closing = True
         self._passes.set()
         self.cut()
+
+    @property
+    def connections(self) -> int:
+        """How many sockets are open on both sides."""
+        return len(self._open)
 
     def _listen(self, port: int) -> socket.socket:
         return socket.create_server(("127.0.0.1", port), backlog=128)
@@ -59,28 +68,36 @@ class Wire:
                 near, _ = listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._connect, args=(near,), daemon=True).start()
+            threading.Thread(target=self._connect, args=(near, self._passes), daemon=True).start()
 
-    def _connect(self, near: socket.socket) -> None:
+    def _connect(self, near: socket.socket, passes: threading.Event) -> None:
         with self._lock:
             self._open.add(near)
-        self._passes.wait()
-        far = socket.socket(socket.AF_UNIX)
+        passes.wait()
         try:
-            far.connect(str(self.target))
+            far = self._reach_target()
         except OSError:
             self._close(near)
             return
         with self._lock:
             self._open.add(far)
         for source, sink in ((near, far), (far, near)):
-            threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+            threading.Thread(target=self._pump, args=(source, sink, passes), daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+    def _reach_target(self) -> socket.socket:
+        if isinstance(self.target, int):
+            return socket.create_connection(("127.0.0.1", self.target))
+        far = socket.socket(socket.AF_UNIX)
+        far.connect(str(self.target))
+        return far
+
+    def _pump(self, source: socket.socket, sink: socket.socket, passes: threading.Event) -> None:
         with contextlib.suppress(OSError):
             while chunk := source.recv(CHUNK):
-                self._passes.wait()
+                passes.wait()
                 sink.sendall(chunk)
+            # The sender is done, or gave up. What it sent before has been delivered.
+            passes.wait()
         self._close(source)
         self._close(sink)
 
@@ -102,3 +119,9 @@ class Wire:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+
+
+def _opened() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event

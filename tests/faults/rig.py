@@ -47,6 +47,7 @@ class Rig:
         self.postgres.start()
         self.wire = Wire(self.postgres.socket_dir / f".s.PGSQL.{PORT}")
         self.sandbox_port = free_port()
+        self.web_port = free_port()
         name, value = self.mark.split("=")
         self.environment = {
             **os.environ,
@@ -82,11 +83,18 @@ class Rig:
         command = [sys.executable, "manage.py", *arguments]
         subprocess.run(command, cwd=ROOT, env=self.environment, check=True, timeout=60)
 
-    def start_cluster(self, *, over_wire: bool = False) -> RunningCluster:
-        """This function will start a supervised workflow cluster and wait until it is complete."""
-        url = {"DATABASE_URL": self.url_over_wire()} if over_wire else {}
+    def start_cluster(self, **environment: str) -> RunningCluster:
+        """
+        This function will start a supervised workflow cluster and wait until it is complete.
+
+        One in an environment of its own runs alone: another would do its work.
+        """
+        if environment:
+            self.keep_one_cluster(healthy=False)
         log = self.home / f"cluster-{len(self.clusters)}.log"
-        cluster = RunningCluster({**self.environment, **url}, log, over_wire=over_wire)
+        cluster = RunningCluster(
+            {**self.environment, **environment}, log, special=bool(environment)
+        )
         self.clusters.append(cluster)
         cluster.start()
         cluster.wait_until_complete()
@@ -104,8 +112,34 @@ class Rig:
         """This function will end all clusters but one, and that one too unless it is healthy."""
         for cluster in self.clusters:
             others = [other for other in self.clusters if other is not cluster]
-            if not healthy or cluster.over_wire or any(other.supervisor for other in others):
+            if not healthy or cluster.special or any(other.supervisor for other in others):
                 cluster.kill_everything()
+
+    def start_web(self) -> subprocess.Popen[bytes]:
+        """This function will start gunicorn as in production and wait until it serves."""
+        with (self.home / "web.log").open("ab") as log:
+            web = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "gunicorn", "oms.wsgi"),
+                    *("--config", "deploy/gunicorn.py", "--bind", f"127.0.0.1:{self.web_port}"),
+                ],
+                cwd=ROOT,
+                env={**self.environment, "BULKHEAD_ROLE": "web"},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        wait_until(self._web_answers, seconds=30, what="the web process serves")
+        return web
+
+    def _web_answers(self) -> bool:
+        with contextlib.suppress(requests.RequestException):
+            return requests.get(f"{self.web_url}/healthz", timeout=5).ok
+        return False
+
+    @property
+    def web_url(self) -> str:
+        return f"http://127.0.0.1:{self.web_port}"
 
     def start_sandbox(self) -> None:
         """This function will start the outside services on the same port and books as before."""
@@ -184,6 +218,12 @@ class Rig:
         except psycopg.OperationalError:
             self.forget_connection()
             raise
+
+    def answers(self) -> bool:
+        """This function will tell whether PostgreSQL answers now."""
+        with contextlib.suppress(psycopg.OperationalError):
+            return bool(self.query("SELECT 1"))
+        return False
 
     def forget_connection(self) -> None:
         if self._query is not None:
