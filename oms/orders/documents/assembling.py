@@ -31,12 +31,7 @@ from oms.orders.statuses import Status
 
 Row = Mapping[str, Any]
 
-NOBODY_CANCELED: Final = {
-    "RequestedByUser": False,
-    "RequestedBySystem": False,
-    "RequestedBySellerNotification": False,
-    "RequestedByPaymentNotification": False,
-}
+DECIDED_BY_SELLER: Final = (Status.CANCELLATION_REQUESTED, Status.WAITING_FOR_SELLER_DECISION)
 
 
 @dataclass(slots=True)
@@ -52,6 +47,7 @@ class OrderRows:
     tracking_events: dict[int, list[Row]] = field(default_factory=dict)
     changes: Sequence[Row] = field(default_factory=list)
     cancellation_requests: Sequence[Row] = field(default_factory=list)
+    cancellation: Row | None = None
     is_in_error: bool = False
 
 
@@ -73,7 +69,7 @@ def assemble(rows: OrderRows) -> dict[str, Any]:
         [give(row, CHANGE_COLUMNS) for row in rows.changes],
         empty={"id": "changeAttachment"},
     )
-    document["cancellationData"] = _cancellation_data(order, document["cancellationData"])
+    document["cancellationData"] = _cancellation_data(rows, document["cancellationData"])
     if rows.cancellation_requests:
         document["cancellationRequests"] = _cancellation_requests(
             document.get("cancellationRequests"), rows.cancellation_requests
@@ -185,12 +181,13 @@ def _with_rows(
     return {**((empty or {}) if holder is None else holder), key: rows}
 
 
-def _cancellation_data(order: Row, told: Any) -> Any:
+def _cancellation_data(rows: OrderRows, told: Any) -> Any:
     """
-    This function will say who canceled and when.
+    This function will say who canceled, when and why.
 
-    `extra["cancellationData"]` may hold the `RequestedBy...` flags; date and reason are columns.
+    Who is read from the event that started it, which nothing can overwrite (KI 1249934, 792650).
     """
+    order = rows.order
     canceled_at = order["canceled_at"]
     if canceled_at is None:
         return told
@@ -201,10 +198,22 @@ def _cancellation_data(order: Row, told: Any) -> Any:
     except NotTaken:
         pass
     return {
-        **NOBODY_CANCELED,
+        **_who_canceled(rows.cancellation),
         **known,
         "Reason": order["cancel_reason"] or None,
         "CancellationDate": moment_text(canceled_at),
+    }
+
+
+def _who_canceled(event: Row | None) -> dict[str, bool]:
+    actor = "" if event is None else event["actor"]
+    decided = event is not None and event["last_status"] in DECIDED_BY_SELLER
+    unpaid = event is not None and event["last_status"] == Status.PAYMENT_DENIED
+    return {
+        "RequestedByUser": actor.startswith(("user:", "key:")) and not decided,
+        "RequestedBySystem": actor.startswith(("role:", "command:")) and not unpaid,
+        "RequestedBySellerNotification": actor.startswith(("user:", "key:")) and decided,
+        "RequestedByPaymentNotification": unpaid,
     }
 
 

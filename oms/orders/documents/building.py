@@ -6,6 +6,7 @@ One statement is one round trip and one snapshot: a document never mixes two ver
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Final
 
 import orjson
@@ -19,6 +20,7 @@ from oms.orders.models import (
     ClientProfile,
     Item,
     Order,
+    OrderEvent,
     Package,
     PackageItem,
     Payment,
@@ -61,6 +63,7 @@ def _rows_of(part: dict[type[Model], list[dict[str, Any]]], is_in_error: bool) -
         packages=sorted(part[Package], key=_by_index),
         changes=sorted(part[Change], key=_by_index),
         cancellation_requests=sorted(part[CancellationRequest], key=_by_time_asked),
+        cancellation=max(part[OrderEvent], key=itemgetter("seq"), default=None),
         is_in_error=is_in_error,
     )
     for line in sorted(part[PackageItem], key=_by_index):
@@ -97,6 +100,7 @@ PARTS: Final[tuple[type[Model], ...]] = (
     TrackingEvent,
     Change,
     CancellationRequest,
+    OrderEvent,
 )
 TIMES_OF: Final = {
     model: tuple(
@@ -114,9 +118,11 @@ def _select_part(number: int, model: type[Model]) -> str:
             " JOIN orders_package p ON p.id = t.package_id WHERE p.order_id = ANY(%(pks)s)"
         )
     key = "id" if model is Order else "order_id"
+    # Of the timeline the document tells one thing: who had the order canceled.
+    only = " AND t.status = 'cancel' AND t.last_status <> 'cancel'" if model is OrderEvent else ""
     return (
         f"SELECT {number}, t.{key}, row_to_json(t)::text FROM {table} t"
-        f" WHERE t.{key} = ANY(%(pks)s)"
+        f" WHERE t.{key} = ANY(%(pks)s){only}"
     )
 
 
