@@ -189,6 +189,8 @@ PLACEMENT_MAX_ITEMS = env_int("PLACEMENT_MAX_ITEMS", 1000, minimum=1)
 
 # Connectors
 SANDBOX_URL = env_str("SANDBOX_URL", "http://127.0.0.1:8011")
+# How long the sandbox's carrier takes to deliver a parcel, on average.
+SANDBOX_TRANSIT_SECONDS = env_float("SANDBOX_TRANSIT_SECONDS", 240.0)
 CONNECTORS = {
     "antifraud": env_str("ANTIFRAUD_URL", f"{SANDBOX_URL}/antifraud"),
     "payments": env_str("PAYMENTS_URL", f"{SANDBOX_URL}/payments"),

@@ -8,6 +8,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from oms.env import env_secret
@@ -42,7 +43,9 @@ class Command(BaseCommand):
                 option, type=share, default=0.0, help=f"share of {meaning}, 0 to 1"
             )
         parser.add_argument("--pending-seconds", type=float, default=30.0)
-        parser.add_argument("--transit-seconds", type=float, default=240.0)
+        parser.add_argument(
+            "--transit-seconds", type=float, default=settings.SANDBOX_TRANSIT_SECONDS
+        )
         parser.add_argument("--seed", type=int, help="makes faults and the trickle repeatable")
         parser.add_argument(
             "--trickle", type=float, metavar="ORDERS_PER_MINUTE", help="place live demo orders"
