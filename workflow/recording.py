@@ -44,6 +44,8 @@ UNDO_OF: Final = {
     Action.OPEN_WINDOW_TO_CANCEL: Step.UNDO_LATE_STOCK,
 }
 GIVEN_UP: Final = frozenset({Status.CANCEL, Status.CANCELED, Status.REPLACED})
+LONGEST_CITY: Final = TrackingEvent._meta.get_field("city").max_length or 0
+LONGEST_STATE: Final = TrackingEvent._meta.get_field("state").max_length or 0
 
 
 @dataclass(slots=True)
@@ -267,7 +269,8 @@ def _update_payments(order_pk: int, record: Record) -> dict[str, list[Any]]:
         share = max(0, min(remaining, payment.value_cents - payment.captured_cents))
         payment.captured_cents += share
         remaining -= share
-    Payment.objects.bulk_update(payments, ["status", "transaction_id", "captured_cents"])
+        # Not bulk_update: it casts, and so cuts what is too long instead of refusing it.
+        payment.save(update_fields=["status", "transaction_id", "captured_cents"])
     return changes
 
 
@@ -302,7 +305,8 @@ def _add_tracking_events(package: Package, events: Sequence[Any]) -> dict[str, l
     fresh: list[TrackingEvent] = []
     for event in events:
         occurred_at = parse_datetime(str(event["date"]))
-        facts = (occurred_at, event["city"], event["description"])
+        city, state = event["city"][:LONGEST_CITY], event["state"][:LONGEST_STATE]
+        facts = (occurred_at, city, event["description"])
         if facts in known:
             continue
         known.add(facts)
@@ -311,8 +315,8 @@ def _add_tracking_events(package: Package, events: Sequence[Any]) -> dict[str, l
                 package=package,
                 index=index + len(fresh),
                 occurred_at=occurred_at,
-                city=event["city"],
-                state=event["state"],
+                city=city,
+                state=state,
                 description=event["description"],
             )
         )

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
+from django.db.models import F
 from django_q.models import OrmQ
 
 from oms.orders.locks import lock_order
@@ -90,11 +91,13 @@ def facts_of(order_id: str) -> Facts:
     order = Order.objects.get(order_id=order_id)
     payments = Payment.objects.filter(order=order).order_by("index")
     return Facts(
-        row=Order.objects.filter(pk=order.pk).values().get(),
+        row=dict(Order.objects.filter(pk=order.pk).values().get()),
         events=list(order.events.order_by("seq").values_list("seq", "kind")),
-        work=list(WorkItem.objects.filter(order=order).order_by("pk").values()),
+        work=[dict(row) for row in WorkItem.objects.filter(order=order).order_by("pk").values()],
         payments=list(payments.values_list("payment_id", "status", "captured_cents")),
-        packages=list(Package.objects.filter(order=order).order_by("pk").values()),
+        packages=[
+            dict(row) for row in Package.objects.filter(order=order).order_by("pk").values()
+        ],
         requests=list(order.cancellation_requests.order_by("pk").values_list()),
         queued=OrmQ.objects.count(),
     )
@@ -151,19 +154,13 @@ def payment_of(order_id: str) -> Payment:
 
 def let_time_pass(order_id: str, by: timedelta) -> None:
     """This function will make an order and its work as old as if `by` had gone by."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE workflow_workitem SET due_at = due_at - %s, next_attempt_at = next_attempt_at - %s,
-                leased_until = leased_until - %s
-            WHERE order_id = (SELECT id FROM orders_order WHERE order_id = %s)
-            """,
-            [by, by, by, order_id],
-        )
-        cursor.execute(
-            "UPDATE orders_order SET status_since = status_since - %s WHERE order_id = %s",
-            [by, order_id],
-        )
+    work = WorkItem.objects.filter(order__order_id=order_id)
+    work.update(
+        due_at=F("due_at") - by,
+        next_attempt_at=F("next_attempt_at") - by,
+        leased_until=F("leased_until") - by,
+    )
+    Order.objects.filter(order_id=order_id).update(status_since=F("status_since") - by)
 
 
 def invoice(

@@ -1,6 +1,7 @@
 """The only writer of status: one update, one event, the work of the new status."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
@@ -216,7 +217,7 @@ def test_timers_begin_with_the_status(
         ({"delivery_channel": "pickup-in-point"}, Priority.URGENT),
     ],
 )
-def test_work_carries_the_urgency_of_its_order(given: dict[str, object], priority: int) -> None:
+def test_work_carries_the_urgency_of_its_order(given: dict[str, Any], priority: int) -> None:
     order_id = place(**given)
     assert item_of(order_id, Step.COMPLETE_ORDER).priority == priority
     move(order_id, Action.COMPLETE_ORDER)
