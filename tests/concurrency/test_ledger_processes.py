@@ -94,6 +94,7 @@ def count_out_of_order(lines: list[tuple[int, ...]]) -> int:
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(3600)
 @pytest.mark.django_db(transaction=True)
 def test_no_event_is_lost_or_doubled_when_processes_are_killed(
     crew: Crew, full_size: bool

@@ -377,6 +377,7 @@ def ledger_size() -> tuple[int, int]:
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(3600)
 @pytest.mark.django_db(transaction=True)
 def test_every_reader_sees_every_committed_event_once_and_in_order(full_size: bool) -> None:
     run_state_machine_as_test(
