@@ -12,16 +12,23 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
-from django.db import connection
 
-from oms.orders.ledger import NewEvent, record_events
+from oms.ops.statements import Statement, run_together
+from oms.orders.ledger import NewEvent, recorded_ids, recording_of
 from oms.orders.locks import LockedOrder
 from oms.orders.statuses import Status
 from workflow.budgets import budget_ends_at
 from workflow.flows import EVENT_KINDS, Action, TransitionNotAllowed, find_next_status
 from workflow.policies import policies
 from workflow.steps import UNBOUND_STEPS, UNDO_OF_STEP, openings_of
-from workflow.work import ClosedItem, NewWorkItem, add_work_items, close_bound_items
+from workflow.work import (
+    ClosedItem,
+    NewWorkItem,
+    add_work_items,
+    adding_of,
+    closing_of,
+    due_of,
+)
 
 AUTHORIZING: Final = frozenset(
     {Action.PASS_ANTIFRAUD, Action.AUTHORIZE_FULFILLMENT, Action.AUTHORIZE_BY_MARKETPLACE}
@@ -85,24 +92,27 @@ class Written:
 
 def write_changes(changes: Sequence[Change]) -> Written:
     """
-    This function will apply changes to locked orders, each order at most once.
+    This function will apply changes to locked orders, each order at most once: one round trip.
 
     :raises TransitionNotAllowed: if one of the moves is illegal; nothing is written then.
     """
     reached = {change.order.pk: change.next_status() for change in changes}
     if not changes:
         return Written(reached, [])
-    _update_orders(changes, reached)
-    record_events([_event_of(change, reached[change.order.pk]) for change in changes])
     moved = [change for change in changes if change.action or change.forced_to]
-    if not moved:
-        return Written(reached, [])
-    _close_requests(moved, reached)
-    closed = close_bound_items([change.order.pk for change in moved], keep=UNBOUND_STEPS)
     items = [
         item for change in moved for item in _items_of(change.order, reached[change.order.pk])
     ]
-    return Written(reached, add_work_items([*items, *_undoing(moved, reached, closed)]))
+    _, recorded, *_, closed, added = run_together(
+        _updating_of(changes, reached),
+        recording_of([_event_of(change, reached[change.order.pk]) for change in changes]),
+        *_deciding_of(moved, reached),
+        closing_of([change.order.pk for change in moved], keep=UNBOUND_STEPS),
+        adding_of(items),
+    )
+    recorded_ids(recorded, count=len(changes))
+    undoing = _undoing(moved, reached, [ClosedItem(*row) for row in closed])
+    return Written(reached, due_of(added) + add_work_items(undoing))
 
 
 def write_change(change: Change) -> Written:
@@ -110,28 +120,22 @@ def write_change(change: Change) -> Written:
     return write_changes([change])
 
 
-def _close_requests(moved: Sequence[Change], reached: Mapping[int, Status]) -> None:
+def _deciding_of(moved: Sequence[Change], reached: Mapping[int, Status]) -> list[Statement]:
+    """This function will return what closes the open cancellation requests of these orders."""
     decided = [
         change
         for change in moved
         if change.order.status in ASKED and reached[change.order.pk] not in ASKED
     ]
     if not decided:
-        return
+        return []
     is_denied = [reached[change.order.pk] not in GIVEN_UP for change in decided]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _CLOSE_REQUESTS,
-            [
-                [change.order.pk for change in decided],
-                [change.order.read_at for change in decided],
-                is_denied,
-                [
-                    change.reason if denied else ""
-                    for change, denied in zip(decided, is_denied, strict=True)
-                ],
-            ],
-        )
+    reasons = [
+        change.reason if denied else "" for change, denied in zip(decided, is_denied, strict=True)
+    ]
+    pks = [change.order.pk for change in decided]
+    decided_at = [change.order.read_at for change in decided]
+    return [Statement(_CLOSE_REQUESTS, [pks, decided_at, is_denied, reasons])]
 
 
 _CLOSE_REQUESTS: Final = """
@@ -179,7 +183,7 @@ def write_placed(
 
     The rows are there already, in the first status of their flow and version 1.
     """
-    record_events(
+    placed = recording_of(
         [
             NewEvent(
                 order_pk=order.pk,
@@ -198,7 +202,9 @@ def write_placed(
         ]
     )
     items = [item for order in orders for item in _items_of(order, order.status)]
-    return Written({order.pk: order.status for order in orders}, add_work_items(items))
+    recorded, added = run_together(placed, adding_of(items))
+    recorded_ids(recorded, count=len(orders))
+    return Written({order.pk: order.status for order in orders}, due_of(added))
 
 
 def open_work(orders: Sequence[LockedOrder]) -> list[int]:
@@ -210,20 +216,19 @@ def open_work(orders: Sequence[LockedOrder]) -> list[int]:
     return add_work_items([item for order in orders for item in _items_of(order, order.status)])
 
 
-def _update_orders(changes: Sequence[Change], reached: Mapping[int, Status]) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _UPDATE_ORDERS,
-            [
-                [change.order.pk for change in changes],
-                [reached[change.order.pk] for change in changes],
-                [change.order.read_at for change in changes],
-                [_moves(change) for change in changes],
-                [_budget_end(change, reached[change.order.pk]) for change in changes],
-                [change.authorizes or change.action in AUTHORIZING for change in changes],
-                [change.reason if change.action in CANCELING else "" for change in changes],
-            ],
-        )
+def _updating_of(changes: Sequence[Change], reached: Mapping[int, Status]) -> Statement:
+    return Statement(
+        _UPDATE_ORDERS,
+        [
+            [change.order.pk for change in changes],
+            [reached[change.order.pk] for change in changes],
+            [change.order.read_at for change in changes],
+            [_moves(change) for change in changes],
+            [_budget_end(change, reached[change.order.pk]) for change in changes],
+            [change.authorizes or change.action in AUTHORIZING for change in changes],
+            [change.reason if change.action in CANCELING else "" for change in changes],
+        ],
+    )
 
 
 _UPDATE_ORDERS: Final = """

@@ -12,6 +12,7 @@ from typing import Final
 
 from django.db import connection, transaction
 
+from oms.ops.statements import Rows, Statement, run_together
 from workflow.steps import CONNECTOR_OF_STEP, Step
 
 # During a rolling deploy newer code opens steps that this code does not know: they are left to it.
@@ -48,19 +49,27 @@ def add_work_items(items: Sequence[NewWorkItem]) -> list[int]:
     """
     if not items:
         return []
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _ADD,
-            [
-                [item.order_pk for item in items],
-                [item.package_pk for item in items],
-                [item.step for item in items],
-                [CONNECTOR_OF_STEP.get(item.step, "") for item in items],
-                [item.priority for item in items],
-                [item.due_at for item in items],
-            ],
-        )
-        return [pk for pk, is_due in cursor.fetchall() if is_due]
+    (added,) = run_together(adding_of(items))
+    return due_of(added)
+
+
+def adding_of(items: Sequence[NewWorkItem]) -> Statement:
+    """This function will return what adds work items; `due_of` reads its rows."""
+    return Statement(
+        _ADD,
+        [
+            [item.order_pk for item in items],
+            [item.package_pk for item in items],
+            [item.step for item in items],
+            [CONNECTOR_OF_STEP.get(item.step, "") for item in items],
+            [item.priority for item in items],
+            [item.due_at for item in items],
+        ],
+    )
+
+
+def due_of(added: Rows) -> list[int]:
+    return [pk for pk, is_due in added if is_due]
 
 
 _ADD: Final = """
@@ -88,17 +97,19 @@ class ClosedItem:
     leased_until: datetime | None
 
 
-def close_bound_items(order_pks: Sequence[int], *, keep: Collection[Step]) -> list[ClosedItem]:
-    """This function will delete the items that belonged to the statuses that orders have left."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            DELETE FROM workflow_workitem WHERE order_id = ANY(%s) AND step <> ALL(%s)
-            RETURNING order_id, step, attempts, leased_until
-            """,
-            [list(order_pks), list(keep)],
-        )
-        return [ClosedItem(*row) for row in cursor.fetchall()]
+def closing_of(order_pks: Sequence[int], *, keep: Collection[Step]) -> Statement:
+    """
+    This function will return what deletes the items of the statuses that orders have left.
+
+    Each of its rows is a `ClosedItem`.
+    """
+    return Statement(
+        """
+        DELETE FROM workflow_workitem WHERE order_id = ANY(%s) AND step <> ALL(%s)
+        RETURNING order_id, step, attempts, leased_until
+        """,
+        [list(order_pks), list(keep)],
+    )
 
 
 def close_items(pks: Sequence[int]) -> None:

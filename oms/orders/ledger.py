@@ -15,6 +15,8 @@ from typing import Any, Final
 import orjson
 from django.db import connection, transaction
 
+from oms.ops.statements import Rows, Statement, run_together
+
 # Any constant works as long as nobody else uses it: the first eight bytes of "bulkhead".
 LEDGER_LOCK: Final = int.from_bytes(b"bulkhead", "big", signed=True)
 NUMBERING_BATCH: Final = 5_000
@@ -73,28 +75,44 @@ def record_events(events: Sequence[NewEvent]) -> list[int]:
     """
     if not events:
         return []
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _INSERT_EVENTS,
-            [
-                [event.order_pk for event in events],
-                [event.seq for event in events],
-                [event.kind for event in events],
-                [event.actor for event in events],
-                [event.reason for event in events],
-                [event.status for event in events],
-                [event.last_status for event in events],
-                [event.occurred_at for event in events],
-                [event.last_change_at for event in events],
-                [orjson.dumps(event.changes).decode() for event in events],
-                [orjson.dumps(event.data).decode() for event in events],
-                [event.parts_changed for event in events],
-            ],
-        )
-        ids = [row[0] for row in cursor.fetchall()]
-    if len(ids) != len(events):
-        raise LookupError(f"{len(events) - len(ids)} of {len(events)} events have no order.")
-    return ids
+    (added,) = run_together(recording_of(events))
+    return recorded_ids(added, count=len(events))
+
+
+def recording_of(events: Sequence[NewEvent]) -> Statement:
+    """
+    This function will return what `record_events` sends, for a round trip with other statements.
+
+    Its rows go to `recorded_ids`, which finds out what went wrong.
+    """
+    return Statement(
+        _INSERT_EVENTS,
+        [
+            [event.order_pk for event in events],
+            [event.seq for event in events],
+            [event.kind for event in events],
+            [event.actor for event in events],
+            [event.reason for event in events],
+            [event.status for event in events],
+            [event.last_status for event in events],
+            [event.occurred_at for event in events],
+            [event.last_change_at for event in events],
+            [orjson.dumps(event.changes).decode() for event in events],
+            [orjson.dumps(event.data).decode() for event in events],
+            [event.parts_changed for event in events],
+        ],
+    )
+
+
+def recorded_ids(added: Rows, *, count: int) -> list[int]:
+    """
+    This function will return the ids of the events just added.
+
+    :raises LookupError: if some of the `count` that were sent have no order.
+    """
+    if len(added) != count:
+        raise LookupError(f"{count - len(added)} of {count} events have no order.")
+    return [row[0] for row in added]
 
 
 _INSERT_EVENTS: Final = """
