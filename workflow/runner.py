@@ -40,6 +40,7 @@ from workflow.work import (
     connectors_with_due_items,
     due_inside_items,
     find_due_orders,
+    hurry_retries,
     park_item,
 )
 
@@ -242,5 +243,8 @@ def _read(item: ClaimedItem, facts: CallFacts, outcome: Outcome) -> Verdict | Ou
 def _report_to_breaker(connector: str, outcomes: Sequence[Outcome]) -> None:
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
     answered = sum(isinstance(outcome, Answered | Refused) for outcome in outcomes)
-    if failures or answered:
-        record_results(connector, answered, len(failures), failures[-1].cause if failures else "")
+    last_error = failures[-1].cause if failures else ""
+    if record_results(connector, answered, len(failures), last_error):
+        # The service is back: what failed meanwhile need not wait for minutes of backoff.
+        hurried = hurry_retries(connector)
+        logger.info("connector.back", connector=connector, hurried=hurried)

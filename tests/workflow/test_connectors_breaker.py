@@ -139,13 +139,23 @@ def test_the_probes_success_closes_it() -> None:
     assert blocked_connectors() == frozenset()
 
 
-def test_each_failed_probe_doubles_the_time_up_to_a_minute() -> None:
+def test_each_failed_probe_doubles_the_time_up_to_its_limit() -> None:
     fail(FAILURES_TO_OPEN)
-    for expected in (10, 20, 40, *([LONGEST_OPEN_SECONDS] * (DOUBLINGS + 3))):
+    for expected in (10, *([LONGEST_OPEN_SECONDS] * (DOUBLINGS + 3))):
         let_time_pass(LONGEST_OPEN_SECONDS)
         assert claim_probe("payments")
         fail()
         assert 0.75 * expected < seconds_open() <= min(1.2 * expected, LONGEST_OPEN_SECONDS)
+
+
+def test_only_the_success_that_closes_it_says_so() -> None:
+    assert record_results("payments", 1, 0, "") is False
+    fail(1)
+    assert record_results("payments", 1, 0, "") is False
+    open_and_fall_due()
+    claim_probe("payments")
+    assert record_results("payments", 1, 0, "") is True
+    assert record_results("payments", 1, 0, "") is False
 
 
 def test_a_probe_that_was_given_back_can_be_claimed_at_once() -> None:

@@ -14,7 +14,9 @@ from django.db import connection
 
 FAILURES_TO_OPEN = 5
 FIRST_OPEN_SECONDS = 5.0
-LONGEST_OPEN_SECONDS = 60.0
+# One call each so often costs a dead service nothing, and orders go on within a minute of its return:
+# this, ten seconds until somebody looks, the call, and the hurried retries.
+LONGEST_OPEN_SECONDS = 20.0
 # Doublings that count: enough to pass the longest delay, and no overflow after a week's outage.
 DOUBLINGS = 6
 # A prober that died without a word holds the probe for a call's time limit and this much more.
@@ -62,10 +64,16 @@ _RECORD_FAILURES = f"""
 
 # The WHERE keeps the usual case, a success while closed, from writing or locking the shared row.
 _RECORD_SUCCESS = """
-    UPDATE workflow_connectorstate
+    WITH before AS MATERIALIZED (
+        SELECT name, opened_until FROM workflow_connectorstate
+        WHERE name = %s AND (consecutive_failures > 0 OR opened_until IS NOT NULL)
+        FOR UPDATE
+    )
+    UPDATE workflow_connectorstate state
     SET consecutive_failures = 0, opened_until = NULL, probe_at = NULL,
         updated_at = clock_timestamp()
-    WHERE name = %s AND (consecutive_failures > 0 OR opened_until IS NOT NULL)
+    FROM before WHERE state.name = before.name
+    RETURNING before.opened_until IS NOT NULL
 """
 
 _PROBE_IS_FREE = "(probe_at IS NULL OR probe_at <= clock_timestamp() - %s * interval '1 second')"
@@ -85,9 +93,9 @@ _CLAIM_PROBE = f"""
 _GIVE_BACK_PROBE = "UPDATE workflow_connectorstate SET probe_at = NULL WHERE name = %s"
 
 
-def record_results(name: str, successes: int, failures: int, last_error: str) -> None:
+def record_results(name: str, successes: int, failures: int, last_error: str) -> bool:
     """
-    This function will count what became of a batch of calls to one connector.
+    This function will count what became of a batch of calls, and say if that closed the breaker.
 
     A refusal (`Refused`) is a success here: the service is up. One success in the batch closes
     the breaker, since a service that answers some calls is worth calling. `NotCalled` is neither.
@@ -95,7 +103,9 @@ def record_results(name: str, successes: int, failures: int, last_error: str) ->
     with connection.cursor() as cursor:
         if successes > 0:
             cursor.execute(_RECORD_SUCCESS, [name])
-        elif failures > 0:
+            row = cursor.fetchone()
+            return row is not None and bool(row[0])
+        if failures > 0:
             parameters: dict[str, str | int | float] = {
                 "name": name,
                 "failures": failures,
@@ -106,6 +116,7 @@ def record_results(name: str, successes: int, failures: int, last_error: str) ->
                 "doublings": DOUBLINGS,
             }
             cursor.execute(_RECORD_FAILURES, parameters)
+    return False
 
 
 def blocked_connectors() -> frozenset[str]:
