@@ -11,6 +11,7 @@ from django.db import transaction
 
 from oms.access.keys import issue_app_key
 from oms.access.scopes import Scope
+from oms.backoffice.roles import ensure_groups
 from oms.orders.models import Affiliate
 from oms.orders.statuses import Flow
 
@@ -50,6 +51,7 @@ def grant_first_access(*, actor: str) -> Credentials:
     )
     admin.set_password(password)
     admin.save()
+    ensure_groups()
     for affiliate_id, name, flow in AFFILIATES:
         Affiliate.objects.get_or_create(
             affiliate_id=affiliate_id, defaults={"name": name, "flow": flow}

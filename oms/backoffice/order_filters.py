@@ -64,6 +64,15 @@ class Chip:
 
 
 @dataclass(frozen=True, slots=True)
+class StatusChoice:
+    """One box to tick; `value` names the statuses behind the label, separated by commas."""
+
+    label: str
+    value: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
 class OrderFilters:
     """What was asked for. Empty values ask for nothing. Dates are days of the store's zone."""
 
@@ -147,9 +156,9 @@ def chips(filters: OrderFilters, affiliates: dict[str, str]) -> list[Chip]:
     found: list[tuple[str, OrderFilters]] = []
     if filters.state:
         found.append((STATE_LABELS[filters.state], replace(filters, state=State.ANY)))
-    for status in filters.statuses:
-        others = tuple(other for other in filters.statuses if other is not status)
-        found.append((STATUS_LABELS[status], replace(filters, statuses=others)))
+    for label in dict.fromkeys(STATUS_LABELS[status] for status in filters.statuses):
+        others = tuple(s for s in filters.statuses if STATUS_LABELS[s] != label)
+        found.append((label, replace(filters, statuses=others)))
     named = affiliates.get(filters.affiliate, filters.affiliate)
     texts: tuple[tuple[str, str], ...] = (
         ("channel", f"Sales channel {filters.channel}"),
@@ -177,8 +186,20 @@ def _days_in_words(first: date | None, last: date | None) -> str:
     return f"since {first}" if first else f"until {last}"
 
 
+def status_choices(filters: OrderFilters) -> list[StatusChoice]:
+    """This function will list the statuses by label: two of the same label are one choice."""
+    by_label: dict[str, list[Status]] = {}
+    for status in Status:
+        by_label.setdefault(STATUS_LABELS[status], []).append(status)
+    return [
+        StatusChoice(label, ",".join(statuses), is_chosen=set(statuses).issubset(filters.statuses))
+        for label, statuses in by_label.items()
+    ]
+
+
 def _known_statuses(names: Iterable[str]) -> Iterable[Status]:
-    return (Status(name) for name in names if name in set(Status))
+    known = set(Status)
+    return (Status(name) for text in names for name in text.split(",") if name in known)
 
 
 Choice = TypeVar("Choice", bound=StrEnum)

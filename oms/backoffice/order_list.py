@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from oms.backoffice.bulk import BULK_ACTIONS
-from oms.backoffice.keyset import count_words, encode, read_cursor
+from oms.backoffice.keyset import COUNT_LIMIT, count_words, encode, read_cursor
 from oms.backoffice.masking import mask_email, mask_name
 from oms.backoffice.order_filters import (
     DELIVERY_LABELS,
@@ -25,8 +25,17 @@ from oms.backoffice.order_filters import (
     State,
     chips,
     read_filters,
+    status_choices,
 )
-from oms.backoffice.order_rows import SCAN_LIMIT, Found, count_orders, find_page, sales_channels
+from oms.backoffice.order_rows import (
+    PICK_LIMIT,
+    SCAN_LIMIT,
+    Found,
+    count_orders,
+    find_page,
+    picks,
+    sales_channels,
+)
 from oms.backoffice.personal_data import personal_lookups, record_lookup, sees_everything
 from oms.backoffice.roles import May, may, require
 from oms.backoffice.site import backoffice_site
@@ -34,7 +43,7 @@ from oms.backoffice.waiting import InBrief, WorkFacts, in_brief
 from oms.backoffice.work_facts import open_work_of
 from oms.orders.models import Affiliate, Order
 from oms.orders.selectors import MOST_FOUND, classify, find_orders
-from oms.orders.statuses import STATUS_LABELS, DeliveryChannel, Status
+from oms.orders.statuses import DeliveryChannel
 
 PAGE_SIZE: Final = 50
 _LOOKUPS: Final = "lookups"
@@ -81,6 +90,7 @@ def _answer_list(request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(filters.link())
     affiliates = dict(Affiliate.objects.values_list("affiliate_id", "name"))
     rows = read_rows(found.pks, affiliates, is_masked=not sees_everything(request), now=now)
+    count = 0 if filters.is_empty else count_orders(filters, now=now)
     newer = bool(cursor) and (not cursor.is_backward or found.has_more)  # type: ignore[union-attr]
     older = bool(cursor and cursor.is_backward) or found.has_more
     return _page(
@@ -89,10 +99,11 @@ def _answer_list(request: HttpRequest) -> HttpResponse:
         filters=filters,
         affiliates=affiliates,
         chips=chips(filters, affiliates),
-        count=None if filters.is_empty else count_words(count_orders(filters, now=now)),
+        count="" if filters.is_empty else count_words(count),
         newer=_link(filters, "newer", rows[:1]) if newer and rows else "",
         older=_link(filters, "older", rows[-1:]) if older and rows else "",
         stopped=_stopped(filters, found),
+        picked=f"{PICK_LIMIT:,}" if count > COUNT_LIMIT and picks(filters) else "",
     )
 
 
@@ -226,7 +237,7 @@ def _page(
         "filters": filters,
         "affiliates": affiliates,
         "channels": sales_channels(),
-        "statuses": [(status, STATUS_LABELS[status]) for status in Status],
+        "statuses": status_choices(filters),
         "states": _tabs(request, filters),
         "presets": [(preset, PRESET_LABELS[preset]) for preset in Preset],
         "deliveries": DELIVERY_LABELS.items(),

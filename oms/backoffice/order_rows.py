@@ -19,7 +19,7 @@ from oms.backoffice.order_filters import OPEN_STATUSES, OrderFilters, State
 from oms.orders.statuses import DeliveryChannel, Status
 
 SCAN_LIMIT: Final = 20_000
-PICK_LIMIT: Final = 10_000
+PICK_LIMIT: Final = 2_000
 # Statuses with an index of their own, newest first.
 INDEXED: Final = frozenset({*OPEN_STATUSES, Status.CANCELED})
 # By direction of reading: False towards older rows, True towards newer ones.
@@ -113,7 +113,8 @@ def _plan(filters: OrderFilters) -> _Query:
     return query
 
 
-def _picks(filters: OrderFilters) -> bool:
+def picks(filters: OrderFilters) -> bool:
+    """This function will tell whether the longest stuck are picked before anything else."""
     return filters.state in (State.OVERDUE, State.PARKED)
 
 
@@ -128,17 +129,17 @@ def _reads_by_status(filters: OrderFilters) -> bool:
     narrows = filters.state is State.OPEN or bool(filters.statuses)
     # A seller's canceled orders are sooner found among the seller's than among the canceled.
     by_seller = filters.seller and Status.CANCELED in wanted
-    return narrows and not _picks(filters) and not by_seller and INDEXED.issuperset(wanted)
+    return narrows and not picks(filters) and not by_seller and INDEXED.issuperset(wanted)
 
 
 def _reads_by_seller(filters: OrderFilters) -> bool:
-    return bool(filters.seller) and not _picks(filters) and not _reads_by_status(filters)
+    return bool(filters.seller) and not picks(filters) and not _reads_by_status(filters)
 
 
 def _reads_by_channel(filters: OrderFilters) -> bool:
     return (
         bool(filters.channel)
-        and not _picks(filters)
+        and not picks(filters)
         and not _reads_by_status(filters)
         and not _reads_by_seller(filters)
         and filters.delivery != DeliveryChannel.PICKUP

@@ -175,7 +175,7 @@ def _address(address: Any, *, is_masked: bool) -> list[str]:
     lines = [
         mask_name(receiver) if is_masked else receiver,
         personal("street", "number", "complement"),
-        personal("neighborhood", "reference"),
+        "" if is_masked else personal("neighborhood", "reference"),
         mask_number(told("postalCode"), keep=3) if is_masked else told("postalCode"),
         place,
     ]

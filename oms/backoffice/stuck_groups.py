@@ -19,7 +19,7 @@ from workflow.retries import LONGEST_DELAY_SECONDS
 
 # More than this nobody reads; counts beyond it are told as "1,000+".
 COUNT_LIMIT: Final = 1_000
-SCAN_LIMIT: Final = 20_000
+SCAN_LIMIT: Final = 10_000
 MOST_CAUSES: Final = 200
 LATE_AFTER: Final = timedelta(minutes=5)
 # Failing work lies at most one longest retry delay ahead; timers beyond are never walked over.

@@ -19,6 +19,7 @@ from oms.backoffice.money import money
 from oms.backoffice.times import exact
 from oms.backoffice.waiting import step_words
 from oms.orders.models import OrderEvent, PaymentStatus
+from oms.orders.statuses import Status
 
 PAGE_SIZE: Final = 50
 
@@ -243,7 +244,7 @@ def tell(event: OrderEvent, names: Names, *, currency: str, is_masked: bool) -> 
         actor_code=event.actor,
         reason=event.reason,
         status=event.status,
-        moved_from=event.last_status if moved else "",
+        moved_from=event.last_status if moved and event.last_status != Status.NULL else "",
         moved_to=event.status if moved else "",
         changes=[
             change_in_words(path, values, currency)

@@ -231,7 +231,7 @@ def _due(item: WorkFacts, doing: str, now: datetime) -> tuple[str, str, datetime
     late = now - item.due_at
     words = f"About to {doing}."
     if late > timedelta(minutes=1):
-        words = f"Should {doing} since {span(late)}, and no worker has taken it."
+        words = f"Due since {span(late)}: {doing}. No worker has taken it."
     error = f"Last time: {_sentence(item.last_error)} " if item.last_error else ""
     return words, f"{error}{_attempts(item)}".strip(), None
 

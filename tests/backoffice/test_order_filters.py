@@ -6,7 +6,14 @@ import pytest
 from django.http import QueryDict
 from pytest_django import Settings
 
-from oms.backoffice.order_filters import OrderFilters, Preset, State, chips, read_filters
+from oms.backoffice.order_filters import (
+    OrderFilters,
+    Preset,
+    State,
+    chips,
+    read_filters,
+    status_choices,
+)
 from oms.orders.statuses import Status
 
 NOW = datetime(2026, 11, 22, 1, 30, tzinfo=UTC)
@@ -68,6 +75,17 @@ def test_a_range_takes_its_last_day_whole() -> None:
         datetime(2026, 1, 1, tzinfo=UTC),
         datetime(2026, 2, 1, tzinfo=UTC),
     )
+
+
+def test_statuses_of_the_same_label_are_one_choice_and_one_chip() -> None:
+    both = (Status.ON_ORDER_COMPLETED, Status.ON_ORDER_COMPLETED_FFM)
+    filters = read_filters(QueryDict(f"status={','.join(both)}"))
+    assert filters.statuses == both
+    assert [chip.words for chip in chips(filters, {})] == ["Processing order"]
+    chosen = [choice for choice in status_choices(filters) if choice.is_chosen]
+    assert [choice.value for choice in chosen] == [",".join(both)]
+    labels = [choice.label for choice in status_choices(filters)]
+    assert len(labels) == len(set(labels))
 
 
 def test_each_active_filter_is_named_and_can_be_taken_away() -> None:

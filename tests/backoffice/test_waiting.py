@@ -85,7 +85,7 @@ def test_a_status_that_opens_no_step_of_its_own_names_who_must_act(flow: Flow) -
         (
             replace(ITEM, due_at=NOW - 7 * MINUTE, next_attempt_at=NOW - 7 * MINUTE),
             WorkState.DUE,
-            "Should ask antifraud since 7 min, and no worker has taken it.",
+            "Due since 7 min: ask antifraud. No worker has taken it.",
             "",
         ),
     ],
