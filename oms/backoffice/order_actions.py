@@ -55,7 +55,7 @@ class OrderAction:
     """
     One button. `effect` says what it will do, `done` what it did, for the message.
 
-    `targets` lists what it can be done to (payment ids); an order as a whole is `("",)`.
+    `audited_as` names the entry in the audit log; empty where the service writes its own.
     """
 
     name: str
@@ -65,6 +65,7 @@ class OrderAction:
     done: str
     run: Callable[[Act], object]
     is_legal: Callable[[OrderFacts], bool]
+    audited_as: str = ""
     permission: May = May.ACT_ON_ORDER
     is_dangerous: bool = False
     needs_reason: bool = True
@@ -104,6 +105,7 @@ ACTIONS: Final[Mapping[str, OrderAction]] = {
     for action in (
         OrderAction(
             name="authorize-order",
+            audited_as="order.authorized",
             label="Authorize order",
             icon="verified",
             effect="The order goes on although its value is above the limit.",
@@ -115,6 +117,7 @@ ACTIONS: Final[Mapping[str, OrderAction]] = {
         ),
         OrderAction(
             name="approve-payment",
+            audited_as="payment.approved",
             label="Approve payment",
             icon="price_check",
             effect="The payment counts as approved, as if the gateway had said so.",
@@ -130,6 +133,7 @@ ACTIONS: Final[Mapping[str, OrderAction]] = {
         ),
         OrderAction(
             name="deny-payment",
+            audited_as="payment.denied",
             label="Deny payment",
             icon="credit_card_off",
             effect="The payment counts as denied, which denies the payment of the whole order.",
@@ -146,6 +150,7 @@ ACTIONS: Final[Mapping[str, OrderAction]] = {
         ),
         OrderAction(
             name="authorize-fulfillment",
+            audited_as="order.fulfillment_authorized",
             label="Authorize fulfillment",
             icon="local_shipping",
             effect="The order may be shipped, as if the marketplace had said so. "
@@ -158,6 +163,7 @@ ACTIONS: Final[Mapping[str, OrderAction]] = {
         ),
         OrderAction(
             name="release-from-warehouse",
+            audited_as="order.released_from_warehouse",
             label="Release from warehouse",
             icon="warehouse",
             effect="The order becomes ready for handling, as if the warehouse system had said so.",
@@ -167,6 +173,7 @@ ACTIONS: Final[Mapping[str, OrderAction]] = {
         ),
         OrderAction(
             name="start-handling",
+            audited_as="order.handling_started",
             label="Start handling",
             icon="package_2",
             effect="Its items are taken out of stock and it can be picked. "
@@ -178,6 +185,7 @@ ACTIONS: Final[Mapping[str, OrderAction]] = {
         ),
         OrderAction(
             name="finish-picking",
+            audited_as="order.picked",
             label="Picked and packed",
             icon="inventory",
             effect="The order becomes ready for invoicing.",
@@ -188,6 +196,7 @@ ACTIONS: Final[Mapping[str, OrderAction]] = {
         ),
         OrderAction(
             name="accept-cancellation",
+            audited_as="order.cancellation_accepted",
             label="Accept cancellation",
             icon="check",
             effect="The order is canceled: payment and stock are given back.",
@@ -201,6 +210,7 @@ ACTIONS: Final[Mapping[str, OrderAction]] = {
         ),
         OrderAction(
             name="deny-cancellation",
+            audited_as="order.cancellation_denied",
             label="Deny cancellation",
             icon="block",
             effect="The order returns to where it was before the cancellation was asked for.",
@@ -212,6 +222,7 @@ ACTIONS: Final[Mapping[str, OrderAction]] = {
         ),
         OrderAction(
             name="cancel",
+            audited_as="order.canceled",
             label="Cancel order",
             icon="cancel",
             effect="The order is canceled at once: payment and stock are given back.",
@@ -224,6 +235,7 @@ ACTIONS: Final[Mapping[str, OrderAction]] = {
         ),
         OrderAction(
             name="request-cancellation",
+            audited_as="order.cancellation_requested",
             label="Ask for cancellation",
             icon="cancel_schedule_send",
             effect="The order is already being handled: somebody must accept or deny.",
@@ -299,17 +311,15 @@ def perform(action: OrderAction, act: Act) -> None:
     Raises what the service raises.
     """
     action.run(act)
+    if not action.audited_as:
+        return
     record_audit(
         actor=act.actor,
-        action=f"order.{action.name}",
+        action=action.audited_as,
         object_type="order",
         object_id=act.order_id,
         reason=act.reason,
-        details={
-            key: value
-            for key, value in (("payment", act.payment_id), ("status", act.status))
-            if value
-        },
+        details={"payment": act.payment_id} if act.payment_id else {},
     )
 
 

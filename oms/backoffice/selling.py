@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db import transaction
 from django.forms import ModelForm
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
@@ -16,7 +17,7 @@ class AuditedAdmin(ModelAdmin):
     """
     Writes an audit entry in the transaction of each save and delete, with old and new values.
 
-    Django's admin views are atomic, so there is no edit without its entry.
+    Django's form views are atomic, so there is no edit without its entry.
     """
 
     audited_as = ""
@@ -33,6 +34,7 @@ class AuditedAdmin(ModelAdmin):
         self._record(request, obj, "deleted", {})
         super().delete_model(request, obj)
 
+    @transaction.atomic
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
         for obj in queryset:
             self.delete_model(request, obj)

@@ -6,7 +6,6 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
-from django.forms import ModelForm
 from django.http import HttpRequest
 from django_q.admin import FailAdmin, QueueAdmin, TaskAdmin
 from django_q.admin import ScheduleAdmin as DjangoQScheduleAdmin
@@ -21,18 +20,32 @@ for _model in (User, Group, Schedule, Success, Failure, OrmQ):
     admin.site.unregister(_model)
 
 
-def _audit(request: HttpRequest, kind: str, act: str, name: str, fields: list[str]) -> None:
-    record_audit(
-        actor=actor_of(request),
-        action=f"{kind}.{act}",
-        object_type=kind,
-        object_id=name,
-        details={"fields": fields},
-    )
+class AuditedModelAdmin(ModelAdmin):
+    """Repeats in the audit log what Django notes about each edit, a new password included."""
+
+    audited_as = ""
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        self._record(request, obj, "added", message)
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        self._record(request, obj, "changed", message)
+        return super().log_change(request, obj, message)
+
+    def _record(self, request: HttpRequest, obj: Any, act: str, message: Any) -> None:
+        record_audit(
+            actor=actor_of(request),
+            action=f"{self.audited_as}.{act}",
+            object_type=self.audited_as,
+            object_id=str(obj),
+            details={"what": message},
+        )
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):
+class UserAdmin(DjangoUserAdmin, AuditedModelAdmin):
+    audited_as = "user"
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -43,16 +56,15 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     def full_name(self, user: User) -> str:
         return user.get_full_name()
 
-    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        _audit(request, "user", "changed" if change else "added", obj.username, form.changed_data)
-
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        # Who manages people must not be able to make a superuser, of themselves or of others.
         fields = tuple(super().get_readonly_fields(request, obj))
-        return (
-            fields if request.user.is_superuser else (*fields, "is_superuser", "user_permissions")
-        )
+        if obj:
+            # Timelines and the audit log call people by this name.
+            fields = (*fields, "username")
+        if not request.user.is_superuser:
+            # Who manages people must not make a superuser, of themselves or of others.
+            fields = (*fields, "is_superuser", "user_permissions")
+        return fields
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         allowed = super().has_change_permission(request, obj)
@@ -64,11 +76,8 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        super().save_related(request, form, formsets, change)
-        act = "changed" if change else "added"
-        _audit(request, "group", act, form.instance.name, form.changed_data)
+class GroupAdmin(DjangoGroupAdmin, AuditedModelAdmin):
+    audited_as = "group"
 
 
 class SuperusersWrite(ModelAdmin):
@@ -94,20 +103,20 @@ class SuperusersWrite(ModelAdmin):
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(SuperusersWrite, DjangoQScheduleAdmin):
+class ScheduleAdmin(DjangoQScheduleAdmin, SuperusersWrite):
     list_filter = ("schedule_type", "cluster")
 
 
 @admin.register(Success)
-class SuccessAdmin(SuperusersWrite, TaskAdmin):
+class SuccessAdmin(TaskAdmin, SuperusersWrite):
     pass
 
 
 @admin.register(Failure)
-class FailureAdmin(SuperusersWrite, FailAdmin):
+class FailureAdmin(FailAdmin, SuperusersWrite):
     pass
 
 
 @admin.register(OrmQ)
-class OrmQAdmin(SuperusersWrite, QueueAdmin):
+class OrmQAdmin(QueueAdmin, SuperusersWrite):
     list_display = ("id", "key", "name", "func", "lock", "task_id")

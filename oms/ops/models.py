@@ -52,6 +52,7 @@ class AuditEntry(models.Model):
         indexes = [
             models.Index(fields=["object_type", "object_id", "-id"], name="ops_auditentry_object"),
             models.Index(fields=["actor", "-id"], name="ops_auditentry_actor"),
+            models.Index(fields=["action", "-id"], name="ops_auditentry_action"),
             models.Index(fields=["at"], name="ops_auditentry_at"),
         ]
         constraints = [

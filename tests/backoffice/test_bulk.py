@@ -50,7 +50,7 @@ def test_confirmed_it_acts_on_those_that_can(login: Login) -> None:
     ]
     event = OrderEvent.objects.filter(order__order_id=first).latest("seq")
     assert (event.actor, event.reason) == ("user:operator", "Monday")
-    assert AuditEntry.objects.filter(action="order.start-handling").count() == 2
+    assert AuditEntry.objects.filter(action="order.handling_started").count() == 2
 
 
 def test_canceling_many_asks_where_it_cannot_cancel_at_once(login: Login) -> None:

@@ -140,6 +140,22 @@ def test_who_manages_people_makes_no_superuser_and_touches_none(login: Login) ->
     assert root.check_password("x" * 20)
 
 
+def test_a_new_password_and_new_roles_are_in_the_audit_log(login: Login) -> None:
+    client, person = login("Administrator"), User.objects.create_user("eva")
+    link = reverse("admin:auth_user_password_change", args=[person.pk])
+    client.post(link, {"password1": "y" * 20 + "7", "password2": "y" * 20 + "7"})
+    group = Group.objects.get(name="Support")
+    group_link = reverse("admin:auth_group_change", args=[group.pk])
+    client.post(group_link, {"name": "Support", "permissions": []})
+    first, second = AuditEntry.objects.order_by("id")
+    assert (first.action, first.object_id, first.actor) == (
+        "user.changed", "eva", "user:administrator",
+    )  # fmt: skip
+    assert (second.action, second.object_id) == ("group.changed", "Support")
+    assert "permissions" in str(second.details).lower()
+    assert "yyy" not in str(first.details)
+
+
 def test_only_superusers_write_schedules_which_run_any_code(login: Login) -> None:
     link = reverse("admin:django_q_schedule_add")
     assert login("root").get(link).status_code == 200
