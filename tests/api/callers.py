@@ -43,6 +43,7 @@ class Caller:
             sent,
             content_type="application/json",
             headers=self.headers if headers is None else headers,
+            RAW_URI=f"/api/{path}",  # as gunicorn hands it on
         )
         return answer
 

@@ -10,9 +10,13 @@ from oms.access.authenticating import Principal
 from oms.api.authentication import principal_of
 from oms.api.scoping import visible_order
 from oms.orders.documents.kinds import moment_text
+from oms.orders.models import Order
 from workflow.services.authorization import authorize_fulfillment
 from workflow.services.placing import CONFLICT, PlacedDifferently, PlacedPurchase, place_orders
 from workflow.services.refusals import InvalidInput, Problem
+
+
+LONGEST_SALES_CHANNEL = Order._meta.get_field("sales_channel").max_length or 0
 
 
 class PlaceOrdersView(APIView):
@@ -31,7 +35,7 @@ class PlaceOrdersView(APIView):
         placed = place_orders(
             request.data,
             affiliate_id=_affiliate_of(request, principal),
-            sales_channel=request.query_params.get("sc", "")[:20],
+            sales_channel=_sales_channel_of(request),
             actor=principal.actor,
         )
         results = [_result(purchase) for purchase in placed]
@@ -84,6 +88,14 @@ def _affiliate_of(request: Request, principal: Principal) -> str:
         allowed = sorted(principal.affiliate_ids or ())
         raise InvalidInput(Problem("affiliateId", "Not an affiliate of this key.", allowed))
     return affiliate_id
+
+
+def _sales_channel_of(request: Request) -> str:
+    sales_channel = request.query_params.get("sc", "")
+    if len(sales_channel) > LONGEST_SALES_CHANNEL:
+        message = f"Expected at most {LONGEST_SALES_CHANNEL} characters."
+        raise InvalidInput(Problem("sc", message))
+    return sales_channel
 
 
 def _result(purchase: PlacedPurchase) -> dict[str, Any]:
