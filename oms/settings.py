@@ -94,6 +94,14 @@ assert isinstance(_options, dict)
 _options.setdefault("application_name", f"bulkhead-{ROLE}")
 _options.setdefault("connect_timeout", "5")
 _options.setdefault("tcp_user_timeout", "15000")
+# A server that vanished without a word is noticed in 25 s, not after the system's two hours.
+_options.setdefault("keepalives_idle", "10")
+_options.setdefault("keepalives_interval", "5")
+_options.setdefault("keepalives_count", "3")
+# How long a worker may hold a step; a frozen one then also loses its session, and with it the slots
+# of the connectors that it calls. Between two statements good workers are silent for a call at most.
+WORK_LEASE_SECONDS = env_int("WORK_LEASE_SECONDS", 20, minimum=2)
+IDLE_SESSION_SECONDS = WORK_LEASE_SECONDS + 5
 _options["options"] = " ".join(
     filter(
         None,
@@ -102,6 +110,7 @@ _options["options"] = " ".join(
             f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
             "-c lock_timeout=5000" if ROLE in {"web", "workflow"} else "",
             "-c idle_in_transaction_session_timeout=30000" if ROLE in {"web", "workflow"} else "",
+            f"-c idle_session_timeout={IDLE_SESSION_SECONDS}s" if ROLE == "workflow" else "",
         ),
     )
 )
@@ -155,7 +164,6 @@ WINDOW_TO_CANCEL_SECONDS = env_int("WINDOW_TO_CANCEL_SECONDS", 1800)
 CANCELLATION_CONFIRM_SECONDS = env_int("CANCELLATION_CONFIRM_SECONDS", 30)
 # Orders above this value wait for somebody to authorize them; 0: none do.
 AUTHORIZATION_ABOVE_CENTS = env_int("AUTHORIZATION_ABOVE_CENTS", 0)
-WORK_LEASE_SECONDS = env_int("WORK_LEASE_SECONDS", 20, minimum=2)
 WORK_MAX_ATTEMPTS = env_int("WORK_MAX_ATTEMPTS", 12, minimum=1)
 SWEEP_SECONDS = env_float("SWEEP_SECONDS", 2.0, minimum=0.1)
 # A cluster is replaced when no task of it has reported for so long. Must exceed the longest silence

@@ -20,7 +20,7 @@ from workflow.services.placing import place_drafts
 # Short times for every run; at full size the times are those of production.
 SHORT: Final = {
     "WORK_LEASE_SECONDS": "4",
-    "WORKFLOW_STUCK_SECONDS": "6",
+    "WORKFLOW_STUCK_SECONDS": "5",
     "SWEEP_SECONDS": "0.5",
     "CONNECTOR_TIMEOUT_SECONDS": "1.5",
 }
@@ -85,6 +85,13 @@ def _tidy(rig: Rig, *, has_failed: bool) -> None:
     rig.clear_faults()
     rig.forget_connection()
     rig.forget_work()
+
+
+@pytest.fixture
+def only_at_full_size(full_size: bool) -> None:
+    """This fixture will leave a test out of the short run: a variant of one that is in it."""
+    if not full_size:
+        pytest.skip("a variant; BULKHEAD_TEST_SIZE=full runs it")
 
 
 @pytest.fixture

@@ -384,6 +384,16 @@ def leased_workers(rig: Rig) -> list[int]:
     return [int(name.rpartition(":")[2]) for (name,) in rows]
 
 
+def workers_calling(rig: Rig, connector: str) -> list[int]:
+    """This function will list the worker processes that hold leases of one service."""
+    rows = rig.query(
+        "SELECT DISTINCT leased_by FROM workflow_workitem"
+        " WHERE leased_until > clock_timestamp() AND connector = %s",
+        connector,
+    )
+    return [int(name.rpartition(":")[2]) for (name,) in rows]
+
+
 def moments(seconds: float, every: float = 0.05) -> Iterator[float]:
     """This function will yield until a time is over."""
     ends_at = time.monotonic() + seconds

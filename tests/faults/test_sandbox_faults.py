@@ -15,7 +15,8 @@ from tests.faults.rig import Rig
 from workflow.services.cancellation import cancel_order
 from workflow.services.placing import place_drafts
 
-ORDERS = 40
+ORDERS = 30
+VARIANT = pytest.mark.usefixtures("only_at_full_size")
 
 
 @pytest.fixture
@@ -31,7 +32,15 @@ def place_in(flow: Flow, number: int) -> list[str]:
 
 
 @pytest.mark.usefixtures("cluster")
-@pytest.mark.parametrize("mode", ["hang", "error", "drop", "throttle"])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "hang",
+        "error",
+        pytest.param("drop", marks=VARIANT),
+        pytest.param("throttle", marks=VARIANT),
+    ],
+)
 def test_a_failing_gateway_holds_up_its_own_orders_alone(
     rig: Rig, settle: Settle, outage: float, mode: str
 ) -> None:
