@@ -15,7 +15,6 @@ from workflow.services.authorization import authorize_fulfillment
 from workflow.services.placing import CONFLICT, PlacedDifferently, PlacedPurchase, place_orders
 from workflow.services.refusals import InvalidInput, Problem
 
-
 LONGEST_SALES_CHANNEL = Order._meta.get_field("sales_channel").max_length or 0
 
 
