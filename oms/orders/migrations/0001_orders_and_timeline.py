@@ -2,8 +2,9 @@
 
 import django.db.models.deletion
 import django.db.models.functions.datetime
-import oms.orders.statuses
 from django.db import migrations, models
+
+import oms.orders.statuses
 
 
 class Migration(migrations.Migration):
