@@ -8,421 +8,724 @@ import oms.orders.statuses
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='CancellationRequest',
+            name="CancellationRequest",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('request_id', models.UUIDField(unique=True)),
-                ('reason', models.TextField(blank=True)),
-                ('requested_by', models.CharField(max_length=160)),
-                ('requested_at', models.DateTimeField()),
-                ('status_before', models.CharField(max_length=40)),
-                ('decided_at', models.DateTimeField(null=True)),
-                ('is_denied', models.BooleanField(default=False)),
-                ('deny_reason', models.TextField(blank=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("request_id", models.UUIDField(unique=True)),
+                ("reason", models.TextField(blank=True)),
+                ("requested_by", models.CharField(max_length=160)),
+                ("requested_at", models.DateTimeField()),
+                ("status_before", models.CharField(max_length=40)),
+                ("decided_at", models.DateTimeField(null=True)),
+                ("is_denied", models.BooleanField(default=False)),
+                ("deny_reason", models.TextField(blank=True)),
             ],
         ),
         migrations.CreateModel(
-            name='Change',
+            name="Change",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('index', models.PositiveIntegerField()),
-                ('reason', models.TextField(blank=True)),
-                ('discount_cents', models.BigIntegerField(default=0)),
-                ('increment_cents', models.BigIntegerField(default=0)),
-                ('items_added', models.JSONField(default=list)),
-                ('items_removed', models.JSONField(default=list)),
-                ('receipt', models.JSONField(null=True)),
-                ('extra', models.JSONField(default=dict)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("index", models.PositiveIntegerField()),
+                ("reason", models.TextField(blank=True)),
+                ("discount_cents", models.BigIntegerField(default=0)),
+                ("increment_cents", models.BigIntegerField(default=0)),
+                ("items_added", models.JSONField(default=list)),
+                ("items_removed", models.JSONField(default=list)),
+                ("receipt", models.JSONField(null=True)),
+                ("extra", models.JSONField(default=dict)),
             ],
         ),
         migrations.CreateModel(
-            name='Order',
+            name="Order",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('order_id', models.CharField(max_length=140, unique=True)),
-                ('sequence', models.BigIntegerField(unique=True)),
-                ('order_group', models.CharField(max_length=140)),
-                ('split_number', models.PositiveSmallIntegerField(default=1)),
-                ('marketplace_order_id', models.CharField(blank=True, max_length=120)),
-                ('seller_order_id', models.CharField(blank=True, max_length=140)),
-                ('affiliate_id', models.CharField(blank=True, max_length=20)),
-                ('origin', models.CharField(max_length=20)),
-                ('flow', models.CharField(max_length=20)),
-                ('sales_channel', models.CharField(blank=True, max_length=20)),
-                ('seller_id', models.CharField(blank=True, max_length=80)),
-                ('seller_name', models.CharField(blank=True, max_length=160)),
-                ('delivery_channel', models.CharField(default=oms.orders.statuses.DeliveryChannel['DELIVERY'], max_length=20)),
-                ('is_express', models.BooleanField(default=False)),
-                ('priority', models.SmallIntegerField(default=10)),
-                ('currency', models.CharField(default='BRL', max_length=3)),
-                ('value_cents', models.BigIntegerField()),
-                ('item_count', models.PositiveIntegerField(default=0)),
-                ('is_complete', models.BooleanField(default=True)),
-                ('is_imported', models.BooleanField(default=False)),
-                ('created_at', models.DateTimeField()),
-                ('shipping_estimate_at', models.DateTimeField(null=True)),
-                ('extra', models.JSONField(default=dict)),
-                ('status', models.CharField(max_length=40)),
-                ('version', models.PositiveIntegerField(default=0)),
-                ('status_since', models.DateTimeField()),
-                ('budget_ends_at', models.DateTimeField(null=True)),
-                ('last_change_at', models.DateTimeField()),
-                ('authorized_at', models.DateTimeField(null=True)),
-                ('invoiced_at', models.DateTimeField(null=True)),
-                ('canceled_at', models.DateTimeField(null=True)),
-                ('cancel_reason', models.TextField(blank=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("order_id", models.CharField(max_length=140, unique=True)),
+                ("sequence", models.BigIntegerField(unique=True)),
+                ("order_group", models.CharField(max_length=140)),
+                ("split_number", models.PositiveSmallIntegerField(default=1)),
+                ("marketplace_order_id", models.CharField(blank=True, max_length=120)),
+                ("seller_order_id", models.CharField(blank=True, max_length=140)),
+                ("affiliate_id", models.CharField(blank=True, max_length=20)),
+                ("origin", models.CharField(max_length=20)),
+                ("flow", models.CharField(max_length=20)),
+                ("sales_channel", models.CharField(blank=True, max_length=20)),
+                ("seller_id", models.CharField(blank=True, max_length=80)),
+                ("seller_name", models.CharField(blank=True, max_length=160)),
+                (
+                    "delivery_channel",
+                    models.CharField(
+                        default=oms.orders.statuses.DeliveryChannel["DELIVERY"], max_length=20
+                    ),
+                ),
+                ("is_express", models.BooleanField(default=False)),
+                ("priority", models.SmallIntegerField(default=10)),
+                ("currency", models.CharField(default="BRL", max_length=3)),
+                ("value_cents", models.BigIntegerField()),
+                ("item_count", models.PositiveIntegerField(default=0)),
+                ("is_complete", models.BooleanField(default=True)),
+                ("is_imported", models.BooleanField(default=False)),
+                ("created_at", models.DateTimeField()),
+                ("shipping_estimate_at", models.DateTimeField(null=True)),
+                ("extra", models.JSONField(default=dict)),
+                ("status", models.CharField(max_length=40)),
+                ("version", models.PositiveIntegerField(default=0)),
+                ("status_since", models.DateTimeField()),
+                ("budget_ends_at", models.DateTimeField(null=True)),
+                ("last_change_at", models.DateTimeField()),
+                ("authorized_at", models.DateTimeField(null=True)),
+                ("invoiced_at", models.DateTimeField(null=True)),
+                ("canceled_at", models.DateTimeField(null=True)),
+                ("cancel_reason", models.TextField(blank=True)),
             ],
         ),
         migrations.CreateModel(
-            name='Item',
+            name="Item",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('unique_id', models.CharField(max_length=64)),
-                ('index', models.PositiveIntegerField()),
-                ('sku_id', models.CharField(max_length=80)),
-                ('seller_id', models.CharField(blank=True, max_length=80)),
-                ('name', models.CharField(blank=True, max_length=400)),
-                ('ref_id', models.CharField(blank=True, max_length=120)),
-                ('quantity', models.PositiveIntegerField()),
-                ('price_cents', models.BigIntegerField()),
-                ('list_price_cents', models.BigIntegerField(null=True)),
-                ('selling_price_cents', models.BigIntegerField()),
-                ('tax_cents', models.BigIntegerField(default=0)),
-                ('is_gift', models.BooleanField(default=False)),
-                ('extra', models.JSONField(default=dict)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("unique_id", models.CharField(max_length=64)),
+                ("index", models.PositiveIntegerField()),
+                ("sku_id", models.CharField(max_length=80)),
+                ("seller_id", models.CharField(blank=True, max_length=80)),
+                ("name", models.CharField(blank=True, max_length=400)),
+                ("ref_id", models.CharField(blank=True, max_length=120)),
+                ("quantity", models.PositiveIntegerField()),
+                ("price_cents", models.BigIntegerField()),
+                ("list_price_cents", models.BigIntegerField(null=True)),
+                ("selling_price_cents", models.BigIntegerField()),
+                ("tax_cents", models.BigIntegerField(default=0)),
+                ("is_gift", models.BooleanField(default=False)),
+                ("extra", models.JSONField(default=dict)),
             ],
         ),
         migrations.CreateModel(
-            name='LedgerEntry',
+            name="LedgerEntry",
             fields=[
-                ('position', models.BigIntegerField(primary_key=True, serialize=False)),
+                ("position", models.BigIntegerField(primary_key=True, serialize=False)),
             ],
         ),
         migrations.CreateModel(
-            name='Note',
+            name="Note",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('author', models.CharField(max_length=160)),
-                ('text', models.TextField()),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("author", models.CharField(max_length=160)),
+                ("text", models.TextField()),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='OrderEvent',
+            name="OrderEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('seq', models.PositiveIntegerField()),
-                ('kind', models.CharField(max_length=60)),
-                ('actor', models.CharField(max_length=160)),
-                ('reason', models.TextField(blank=True)),
-                ('status', models.CharField(max_length=40)),
-                ('last_status', models.CharField(max_length=40)),
-                ('occurred_at', models.DateTimeField()),
-                ('last_change_at', models.DateTimeField(null=True)),
-                ('changes', models.JSONField(default=dict)),
-                ('data', models.JSONField(default=dict)),
-                ('fingerprint', models.BigIntegerField(null=True)),
-                ('parts_fingerprint', models.BigIntegerField(null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("seq", models.PositiveIntegerField()),
+                ("kind", models.CharField(max_length=60)),
+                ("actor", models.CharField(max_length=160)),
+                ("reason", models.TextField(blank=True)),
+                ("status", models.CharField(max_length=40)),
+                ("last_status", models.CharField(max_length=40)),
+                ("occurred_at", models.DateTimeField()),
+                ("last_change_at", models.DateTimeField(null=True)),
+                ("changes", models.JSONField(default=dict)),
+                ("data", models.JSONField(default=dict)),
+                ("fingerprint", models.BigIntegerField(null=True)),
+                ("parts_fingerprint", models.BigIntegerField(null=True)),
             ],
         ),
         migrations.CreateModel(
-            name='Package',
+            name="Package",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('index', models.PositiveIntegerField()),
-                ('type', models.CharField(choices=[('Output', 'Sale'), ('Input', 'Return')], max_length=10)),
-                ('invoice_number', models.CharField(max_length=512)),
-                ('invoice_value_cents', models.BigIntegerField()),
-                ('invoice_key', models.CharField(blank=True, max_length=255)),
-                ('invoice_url', models.CharField(blank=True, max_length=2000)),
-                ('embedded_invoice', models.TextField(blank=True)),
-                ('issued_at', models.DateTimeField()),
-                ('courier', models.CharField(blank=True, max_length=160)),
-                ('tracking_number', models.CharField(blank=True, max_length=160)),
-                ('tracking_url', models.CharField(blank=True, max_length=2000)),
-                ('dispatched_at', models.DateTimeField(null=True)),
-                ('is_delivered', models.BooleanField(default=False)),
-                ('delivered_at', models.DateTimeField(null=True)),
-                ('is_settled', models.BooleanField(default=False)),
-                ('receipt', models.UUIDField(null=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('extra', models.JSONField(default=dict)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("index", models.PositiveIntegerField()),
+                (
+                    "type",
+                    models.CharField(
+                        choices=[("Output", "Sale"), ("Input", "Return")], max_length=10
+                    ),
+                ),
+                ("invoice_number", models.CharField(max_length=512)),
+                ("invoice_value_cents", models.BigIntegerField()),
+                ("invoice_key", models.CharField(blank=True, max_length=255)),
+                ("invoice_url", models.CharField(blank=True, max_length=2000)),
+                ("embedded_invoice", models.TextField(blank=True)),
+                ("issued_at", models.DateTimeField()),
+                ("courier", models.CharField(blank=True, max_length=160)),
+                ("tracking_number", models.CharField(blank=True, max_length=160)),
+                ("tracking_url", models.CharField(blank=True, max_length=2000)),
+                ("dispatched_at", models.DateTimeField(null=True)),
+                ("is_delivered", models.BooleanField(default=False)),
+                ("delivered_at", models.DateTimeField(null=True)),
+                ("is_settled", models.BooleanField(default=False)),
+                ("receipt", models.UUIDField(null=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                ("extra", models.JSONField(default=dict)),
             ],
         ),
         migrations.CreateModel(
-            name='PackageItem',
+            name="PackageItem",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('index', models.PositiveIntegerField()),
-                ('quantity', models.PositiveIntegerField()),
-                ('price_cents', models.BigIntegerField()),
-                ('description', models.CharField(blank=True, max_length=400)),
-                ('extra', models.JSONField(default=dict)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("index", models.PositiveIntegerField()),
+                ("quantity", models.PositiveIntegerField()),
+                ("price_cents", models.BigIntegerField()),
+                ("description", models.CharField(blank=True, max_length=400)),
+                ("extra", models.JSONField(default=dict)),
             ],
         ),
         migrations.CreateModel(
-            name='Payment',
+            name="Payment",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('index', models.PositiveIntegerField()),
-                ('transaction_index', models.PositiveIntegerField(default=0)),
-                ('transaction_id', models.CharField(blank=True, max_length=64)),
-                ('payment_id', models.CharField(max_length=64)),
-                ('payment_system', models.CharField(blank=True, max_length=40)),
-                ('payment_system_name', models.CharField(blank=True, max_length=120)),
-                ('group', models.CharField(blank=True, max_length=40)),
-                ('value_cents', models.BigIntegerField()),
-                ('installments', models.PositiveIntegerField(default=1)),
-                ('status', models.CharField(choices=[('pending', 'Pending'), ('approved', 'Approved'), ('denied', 'Denied'), ('captured', 'Captured'), ('voided', 'Voided')], default='pending', max_length=20)),
-                ('captured_cents', models.BigIntegerField(default=0)),
-                ('tid', models.CharField(blank=True, max_length=120)),
-                ('extra', models.JSONField(default=dict)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("index", models.PositiveIntegerField()),
+                ("transaction_index", models.PositiveIntegerField(default=0)),
+                ("transaction_id", models.CharField(blank=True, max_length=64)),
+                ("payment_id", models.CharField(max_length=64)),
+                ("payment_system", models.CharField(blank=True, max_length=40)),
+                ("payment_system_name", models.CharField(blank=True, max_length=120)),
+                ("group", models.CharField(blank=True, max_length=40)),
+                ("value_cents", models.BigIntegerField()),
+                ("installments", models.PositiveIntegerField(default=1)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("approved", "Approved"),
+                            ("denied", "Denied"),
+                            ("captured", "Captured"),
+                            ("voided", "Voided"),
+                        ],
+                        default="pending",
+                        max_length=20,
+                    ),
+                ),
+                ("captured_cents", models.BigIntegerField(default=0)),
+                ("tid", models.CharField(blank=True, max_length=120)),
+                ("extra", models.JSONField(default=dict)),
             ],
         ),
         migrations.CreateModel(
-            name='SellerPolicy',
+            name="SellerPolicy",
             fields=[
-                ('seller_id', models.CharField(max_length=80, primary_key=True, serialize=False)),
-                ('name', models.CharField(blank=True, max_length=120)),
-                ('window_to_cancel_minutes', models.PositiveIntegerField(blank=True, null=True)),
-                ('has_warehouse_system', models.BooleanField(default=False)),
-                ('has_pick_and_pack', models.BooleanField(default=False)),
+                ("seller_id", models.CharField(max_length=80, primary_key=True, serialize=False)),
+                ("name", models.CharField(blank=True, max_length=120)),
+                ("window_to_cancel_minutes", models.PositiveIntegerField(blank=True, null=True)),
+                ("has_warehouse_system", models.BooleanField(default=False)),
+                ("has_pick_and_pack", models.BooleanField(default=False)),
             ],
             options={
-                'verbose_name_plural': 'seller policies',
+                "verbose_name_plural": "seller policies",
             },
         ),
         migrations.CreateModel(
-            name='TrackingEvent',
+            name="TrackingEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('index', models.PositiveIntegerField()),
-                ('occurred_at', models.DateTimeField(null=True)),
-                ('city', models.CharField(blank=True, max_length=160)),
-                ('state', models.CharField(blank=True, max_length=80)),
-                ('description', models.TextField(blank=True)),
-                ('extra', models.JSONField(default=dict)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("index", models.PositiveIntegerField()),
+                ("occurred_at", models.DateTimeField(null=True)),
+                ("city", models.CharField(blank=True, max_length=160)),
+                ("state", models.CharField(blank=True, max_length=80)),
+                ("description", models.TextField(blank=True)),
+                ("extra", models.JSONField(default=dict)),
             ],
         ),
         migrations.CreateModel(
-            name='Affiliate',
+            name="Affiliate",
             fields=[
-                ('affiliate_id', models.CharField(max_length=20, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=120)),
-                ('flow', models.CharField(choices=[('complete', 'complete'), ('marketplace', 'marketplace'), ('fulfillment', 'fulfillment'), ('chain', 'chain')], max_length=20)),
-                ('is_active', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "affiliate_id",
+                    models.CharField(max_length=20, primary_key=True, serialize=False),
+                ),
+                ("name", models.CharField(max_length=120)),
+                (
+                    "flow",
+                    models.CharField(
+                        choices=[
+                            ("complete", "complete"),
+                            ("marketplace", "marketplace"),
+                            ("fulfillment", "fulfillment"),
+                            ("chain", "chain"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("is_active", models.BooleanField(default=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('flow__in', ['chain', 'complete', 'fulfillment', 'marketplace'])), name='affiliate_flow_is_known')],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("flow__in", ["chain", "complete", "fulfillment", "marketplace"])
+                        ),
+                        name="affiliate_flow_is_known",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='ClientProfile',
+            name="ClientProfile",
             fields=[
-                ('order', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='client_profile', serialize=False, to='orders.order')),
-                ('email', models.CharField(blank=True, max_length=254)),
-                ('first_name', models.CharField(blank=True, max_length=160)),
-                ('last_name', models.CharField(blank=True, max_length=160)),
-                ('document_type', models.CharField(blank=True, max_length=40)),
-                ('document', models.CharField(blank=True, max_length=60)),
-                ('phone', models.CharField(blank=True, max_length=60)),
-                ('corporate_name', models.CharField(blank=True, max_length=200)),
-                ('corporate_document', models.CharField(blank=True, max_length=60)),
-                ('is_corporate', models.BooleanField(default=False)),
-                ('email_key', models.CharField(blank=True, max_length=254)),
-                ('document_key', models.CharField(blank=True, max_length=60)),
-                ('phone_key', models.CharField(blank=True, max_length=60)),
-                ('extra', models.JSONField(default=dict)),
+                (
+                    "order",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="client_profile",
+                        serialize=False,
+                        to="orders.order",
+                    ),
+                ),
+                ("email", models.CharField(blank=True, max_length=254)),
+                ("first_name", models.CharField(blank=True, max_length=160)),
+                ("last_name", models.CharField(blank=True, max_length=160)),
+                ("document_type", models.CharField(blank=True, max_length=40)),
+                ("document", models.CharField(blank=True, max_length=60)),
+                ("phone", models.CharField(blank=True, max_length=60)),
+                ("corporate_name", models.CharField(blank=True, max_length=200)),
+                ("corporate_document", models.CharField(blank=True, max_length=60)),
+                ("is_corporate", models.BooleanField(default=False)),
+                ("email_key", models.CharField(blank=True, max_length=254)),
+                ("document_key", models.CharField(blank=True, max_length=60)),
+                ("phone_key", models.CharField(blank=True, max_length=60)),
+                ("extra", models.JSONField(default=dict)),
             ],
         ),
         migrations.AddIndex(
-            model_name='order',
-            index=models.Index(fields=['order_group'], name='order_by_group'),
+            model_name="order",
+            index=models.Index(fields=["order_group"], name="order_by_group"),
         ),
         migrations.AddIndex(
-            model_name='order',
-            index=models.Index(fields=['marketplace_order_id'], name='order_by_marketplace_id'),
+            model_name="order",
+            index=models.Index(fields=["marketplace_order_id"], name="order_by_marketplace_id"),
         ),
         migrations.AddIndex(
-            model_name='order',
-            index=models.Index(models.OrderBy(models.F('created_at'), descending=True), models.OrderBy(models.F('id'), descending=True), name='order_newest_first'),
+            model_name="order",
+            index=models.Index(
+                models.OrderBy(models.F("created_at"), descending=True),
+                models.OrderBy(models.F("id"), descending=True),
+                name="order_newest_first",
+            ),
         ),
         migrations.AddIndex(
-            model_name='order',
-            index=models.Index(models.F('sales_channel'), models.OrderBy(models.F('created_at'), descending=True), models.OrderBy(models.F('id'), descending=True), name='order_by_sales_channel'),
+            model_name="order",
+            index=models.Index(
+                models.F("sales_channel"),
+                models.OrderBy(models.F("created_at"), descending=True),
+                models.OrderBy(models.F("id"), descending=True),
+                name="order_by_sales_channel",
+            ),
         ),
         migrations.AddIndex(
-            model_name='order',
-            index=models.Index(models.F('seller_id'), models.OrderBy(models.F('created_at'), descending=True), models.OrderBy(models.F('id'), descending=True), name='order_by_seller'),
+            model_name="order",
+            index=models.Index(
+                models.F("seller_id"),
+                models.OrderBy(models.F("created_at"), descending=True),
+                models.OrderBy(models.F("id"), descending=True),
+                name="order_by_seller",
+            ),
         ),
         migrations.AddIndex(
-            model_name='order',
-            index=models.Index(models.OrderBy(models.F('created_at'), descending=True), models.OrderBy(models.F('id'), descending=True), condition=models.Q(('delivery_channel', 'delivery'), _negated=True), name='order_not_delivered_home'),
+            model_name="order",
+            index=models.Index(
+                models.OrderBy(models.F("created_at"), descending=True),
+                models.OrderBy(models.F("id"), descending=True),
+                condition=models.Q(("delivery_channel", "delivery"), _negated=True),
+                name="order_not_delivered_home",
+            ),
         ),
         migrations.AddIndex(
-            model_name='order',
-            index=models.Index(models.F('status'), models.OrderBy(models.F('created_at'), descending=True), models.OrderBy(models.F('id'), descending=True), condition=models.Q(('status__in', ['canceled', 'invoiced', 'replaced']), _negated=True), name='order_open_by_status'),
+            model_name="order",
+            index=models.Index(
+                models.F("status"),
+                models.OrderBy(models.F("created_at"), descending=True),
+                models.OrderBy(models.F("id"), descending=True),
+                condition=models.Q(
+                    ("status__in", ["canceled", "invoiced", "replaced"]), _negated=True
+                ),
+                name="order_open_by_status",
+            ),
         ),
         migrations.AddIndex(
-            model_name='order',
-            index=models.Index(models.F('status'), models.OrderBy(models.F('created_at'), descending=True), models.OrderBy(models.F('id'), descending=True), condition=models.Q(('status', 'canceled')), name='order_canceled'),
+            model_name="order",
+            index=models.Index(
+                models.F("status"),
+                models.OrderBy(models.F("created_at"), descending=True),
+                models.OrderBy(models.F("id"), descending=True),
+                condition=models.Q(("status", "canceled")),
+                name="order_canceled",
+            ),
         ),
         migrations.AddIndex(
-            model_name='order',
-            index=models.Index(condition=models.Q(('budget_ends_at__isnull', False)), fields=['budget_ends_at'], name='order_budget_ends'),
+            model_name="order",
+            index=models.Index(
+                condition=models.Q(("budget_ends_at__isnull", False)),
+                fields=["budget_ends_at"],
+                name="order_budget_ends",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='order',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['approve-payment', 'authorize-fulfillment', 'cancel', 'canceled', 'cancellation-request-denied-ffm', 'cancellation-requested', 'handling', 'invoice', 'invoice-after-cancellation-deny', 'invoiced', 'null', 'on-order-completed', 'on-order-completed-ffm', 'order-accepted', 'order-create-error', 'order-created', 'order-creation-error', 'payment-approved', 'payment-denied', 'payment-pending', 'ready-for-handling', 'ready-for-invoicing', 'replaced', 'request-cancel', 'start-handling', 'waiting-ffmt-authorization', 'waiting-for-authorization', 'waiting-for-fulfillment', 'waiting-for-manual-authorization', 'waiting-for-mkt-authorization', 'waiting-for-order-authorization', 'waiting-for-seller-decision', 'waiting-seller-handling', 'window-to-cancel', 'window-to-change-payment', 'window-to-change-seller'])), name='order_status_is_known'),
+            model_name="order",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "status__in",
+                        [
+                            "approve-payment",
+                            "authorize-fulfillment",
+                            "cancel",
+                            "canceled",
+                            "cancellation-request-denied-ffm",
+                            "cancellation-requested",
+                            "handling",
+                            "invoice",
+                            "invoice-after-cancellation-deny",
+                            "invoiced",
+                            "null",
+                            "on-order-completed",
+                            "on-order-completed-ffm",
+                            "order-accepted",
+                            "order-create-error",
+                            "order-created",
+                            "order-creation-error",
+                            "payment-approved",
+                            "payment-denied",
+                            "payment-pending",
+                            "ready-for-handling",
+                            "ready-for-invoicing",
+                            "replaced",
+                            "request-cancel",
+                            "start-handling",
+                            "waiting-ffmt-authorization",
+                            "waiting-for-authorization",
+                            "waiting-for-fulfillment",
+                            "waiting-for-manual-authorization",
+                            "waiting-for-mkt-authorization",
+                            "waiting-for-order-authorization",
+                            "waiting-for-seller-decision",
+                            "waiting-seller-handling",
+                            "window-to-cancel",
+                            "window-to-change-payment",
+                            "window-to-change-seller",
+                        ],
+                    )
+                ),
+                name="order_status_is_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='order',
-            constraint=models.CheckConstraint(condition=models.Q(('flow__in', ['chain', 'complete', 'fulfillment', 'marketplace'])), name='order_flow_is_known'),
+            model_name="order",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("flow__in", ["chain", "complete", "fulfillment", "marketplace"])
+                ),
+                name="order_flow_is_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='order',
-            constraint=models.UniqueConstraint(condition=models.Q(('is_imported', False)), fields=('marketplace_order_id', 'affiliate_id', 'split_number'), name='order_is_placed_once_per_marketplace_order'),
+            model_name="order",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("is_imported", False)),
+                fields=("marketplace_order_id", "affiliate_id", "split_number"),
+                name="order_is_placed_once_per_marketplace_order",
+            ),
         ),
         migrations.AddField(
-            model_name='change',
-            name='order',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='changes', to='orders.order'),
+            model_name="change",
+            name="order",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="changes",
+                to="orders.order",
+            ),
         ),
         migrations.AddField(
-            model_name='cancellationrequest',
-            name='order',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='cancellation_requests', to='orders.order'),
+            model_name="cancellationrequest",
+            name="order",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="cancellation_requests",
+                to="orders.order",
+            ),
         ),
         migrations.AddField(
-            model_name='item',
-            name='order',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='orders.order'),
+            model_name="item",
+            name="order",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="items",
+                to="orders.order",
+            ),
         ),
         migrations.AddField(
-            model_name='note',
-            name='order',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='notes', to='orders.order'),
+            model_name="note",
+            name="order",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="notes",
+                to="orders.order",
+            ),
         ),
         migrations.CreateModel(
-            name='UnnumberedEvent',
+            name="UnnumberedEvent",
             fields=[
-                ('event', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='+', serialize=False, to='orders.orderevent')),
+                (
+                    "event",
+                    models.OneToOneField(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="+",
+                        serialize=False,
+                        to="orders.orderevent",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='orderevent',
-            name='order',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='events', to='orders.order'),
+            model_name="orderevent",
+            name="order",
+            field=models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="events",
+                to="orders.order",
+            ),
         ),
         migrations.AddField(
-            model_name='ledgerentry',
-            name='event',
-            field=models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='ledger_entry', to='orders.orderevent'),
+            model_name="ledgerentry",
+            name="event",
+            field=models.OneToOneField(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="ledger_entry",
+                to="orders.orderevent",
+            ),
         ),
         migrations.AddField(
-            model_name='package',
-            name='order',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='packages', to='orders.order'),
+            model_name="package",
+            name="order",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="packages",
+                to="orders.order",
+            ),
         ),
         migrations.AddField(
-            model_name='packageitem',
-            name='item',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='package_items', to='orders.item'),
+            model_name="packageitem",
+            name="item",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="package_items",
+                to="orders.item",
+            ),
         ),
         migrations.AddField(
-            model_name='packageitem',
-            name='package',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='orders.package'),
+            model_name="packageitem",
+            name="package",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="items",
+                to="orders.package",
+            ),
         ),
         migrations.AddField(
-            model_name='payment',
-            name='order',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='payments', to='orders.order'),
+            model_name="payment",
+            name="order",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="payments",
+                to="orders.order",
+            ),
         ),
         migrations.AddField(
-            model_name='trackingevent',
-            name='package',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tracking_events', to='orders.package'),
+            model_name="trackingevent",
+            name="package",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="tracking_events",
+                to="orders.package",
+            ),
         ),
         migrations.AddIndex(
-            model_name='clientprofile',
-            index=models.Index(condition=models.Q(('email_key', ''), _negated=True), fields=['email_key'], name='client_by_email'),
+            model_name="clientprofile",
+            index=models.Index(
+                condition=models.Q(("email_key", ""), _negated=True),
+                fields=["email_key"],
+                name="client_by_email",
+            ),
         ),
         migrations.AddIndex(
-            model_name='clientprofile',
-            index=models.Index(condition=models.Q(('document_key', ''), _negated=True), fields=['document_key'], name='client_by_document'),
+            model_name="clientprofile",
+            index=models.Index(
+                condition=models.Q(("document_key", ""), _negated=True),
+                fields=["document_key"],
+                name="client_by_document",
+            ),
         ),
         migrations.AddIndex(
-            model_name='clientprofile',
-            index=models.Index(condition=models.Q(('phone_key', ''), _negated=True), fields=['phone_key'], name='client_by_phone'),
+            model_name="clientprofile",
+            index=models.Index(
+                condition=models.Q(("phone_key", ""), _negated=True),
+                fields=["phone_key"],
+                name="client_by_phone",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='change',
-            constraint=models.UniqueConstraint(fields=('order', 'index'), name='change_index_once_per_order'),
+            model_name="change",
+            constraint=models.UniqueConstraint(
+                fields=("order", "index"), name="change_index_once_per_order"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='cancellationrequest',
-            constraint=models.UniqueConstraint(condition=models.Q(('decided_at__isnull', True)), fields=('order',), name='cancellation_request_open_once_per_order'),
+            model_name="cancellationrequest",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("decided_at__isnull", True)),
+                fields=("order",),
+                name="cancellation_request_open_once_per_order",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='item',
-            constraint=models.UniqueConstraint(fields=('order', 'unique_id'), name='item_unique_id_once_per_order'),
+            model_name="item",
+            constraint=models.UniqueConstraint(
+                fields=("order", "unique_id"), name="item_unique_id_once_per_order"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='item',
-            constraint=models.UniqueConstraint(fields=('order', 'index'), name='item_index_once_per_order'),
+            model_name="item",
+            constraint=models.UniqueConstraint(
+                fields=("order", "index"), name="item_index_once_per_order"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='item',
-            constraint=models.CheckConstraint(condition=models.Q(('quantity__gte', 1)), name='item_quantity_is_positive'),
+            model_name="item",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("quantity__gte", 1)), name="item_quantity_is_positive"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='orderevent',
-            constraint=models.UniqueConstraint(fields=('order', 'seq'), name='event_seq_once_per_order'),
+            model_name="orderevent",
+            constraint=models.UniqueConstraint(
+                fields=("order", "seq"), name="event_seq_once_per_order"
+            ),
         ),
         migrations.AddIndex(
-            model_name='package',
-            index=models.Index(condition=models.Q(('tracking_number', ''), _negated=True), fields=['tracking_number'], name='package_by_tracking_number'),
+            model_name="package",
+            index=models.Index(
+                condition=models.Q(("tracking_number", ""), _negated=True),
+                fields=["tracking_number"],
+                name="package_by_tracking_number",
+            ),
         ),
         migrations.AddIndex(
-            model_name='package',
-            index=models.Index(fields=['invoice_number'], name='package_by_invoice_number'),
+            model_name="package",
+            index=models.Index(fields=["invoice_number"], name="package_by_invoice_number"),
         ),
         migrations.AddConstraint(
-            model_name='package',
-            constraint=models.UniqueConstraint(fields=('order', 'type', 'invoice_number'), name='invoice_number_once_per_order_and_type'),
+            model_name="package",
+            constraint=models.UniqueConstraint(
+                fields=("order", "type", "invoice_number"),
+                name="invoice_number_once_per_order_and_type",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='package',
-            constraint=models.UniqueConstraint(fields=('order', 'index'), name='package_index_once_per_order'),
+            model_name="package",
+            constraint=models.UniqueConstraint(
+                fields=("order", "index"), name="package_index_once_per_order"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='package',
-            constraint=models.CheckConstraint(condition=models.Q(('type__in', ['Output', 'Input'])), name='package_type_is_known'),
+            model_name="package",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("type__in", ["Output", "Input"])), name="package_type_is_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='packageitem',
-            constraint=models.UniqueConstraint(fields=('package', 'index'), name='package_item_index_once_per_package'),
+            model_name="packageitem",
+            constraint=models.UniqueConstraint(
+                fields=("package", "index"), name="package_item_index_once_per_package"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='payment',
-            constraint=models.UniqueConstraint(fields=('order', 'payment_id'), name='payment_id_once_per_order'),
+            model_name="payment",
+            constraint=models.UniqueConstraint(
+                fields=("order", "payment_id"), name="payment_id_once_per_order"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='payment',
-            constraint=models.UniqueConstraint(fields=('order', 'index'), name='payment_index_once_per_order'),
+            model_name="payment",
+            constraint=models.UniqueConstraint(
+                fields=("order", "index"), name="payment_index_once_per_order"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='trackingevent',
-            constraint=models.UniqueConstraint(fields=('package', 'index'), name='tracking_index_once_per_package'),
+            model_name="trackingevent",
+            constraint=models.UniqueConstraint(
+                fields=("package", "index"), name="tracking_index_once_per_package"
+            ),
         ),
     ]
