@@ -311,12 +311,10 @@ class Play:
             "invoiceNumber": f"NF/{number}",
             "invoiceValue": str(document["value"]),
             "items": [
-                {"id": item["uniqueId"], "price": item["price"], "quantity": item["quantity"]}
+                {name: item[name] for name in ("id", "uniqueId", "price", "quantity")}
                 for item in document["items"]
             ],
         }
-        for line, item in zip(body["items"], document["items"], strict=True):
-            line["uniqueId"], line["id"] = item["uniqueId"], item["id"]
         path = f"/api/oms/pvt/orders/{order_id}/invoice"
         await self._until_accepted("invoice", "POST", path, body, expect=200)
 
