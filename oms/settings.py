@@ -173,12 +173,19 @@ CLUSTER_STUCK_SECONDS = {
     "backoffice": env_float("BACKOFFICE_STUCK_SECONDS", 120.0, minimum=1.0),
 }
 FORGET_INSTANCES_AFTER = timedelta(days=1)
+FORGET_TASK_FAILURES_AFTER = timedelta(days=env_int("TASK_FAILURES_KEPT_DAYS", 30, minimum=1))
 # What runs every day, at which hour (UTC). Written by `oms.ops.schedules`.
+NIGHTLY_AT_HOUR = env_int("NIGHTLY_AT_HOUR", 3) % 24
 SCHEDULES = {
     "check timelines": {
         "function": "oms.orders.tasks.check_timelines_in_slices",
         "cluster": "backoffice",
-        "hour": env_int("NIGHTLY_AT_HOUR", 3) % 24,
+        "hour": NIGHTLY_AT_HOUR,
+    },
+    "forget what is over": {
+        "function": "oms.ops.housekeeping.forget_what_is_over",
+        "cluster": "backoffice",
+        "hour": NIGHTLY_AT_HOUR,
     },
 }
 

@@ -1,0 +1,59 @@
+"""What piles up and is over: sessions that ended, task failures from long ago. Deleted every night."""
+
+from typing import Final
+
+import structlog
+from django.conf import settings
+from django.db import connection
+
+from oms.ops.heartbeats import beat
+
+logger = structlog.get_logger(__name__)
+
+ROLE: Final = "backoffice"
+# Small deletes, each a transaction of its own: none holds up a log-in, a kill loses little.
+BATCH: Final = 5_000
+
+
+def forget_what_is_over() -> dict[str, int]:
+    """
+    This function will delete expired sessions and old task failures, and return how many of each.
+
+    Audit entries, timelines and the ledger are kept for good. A lost run is made up for by the
+    next night's.
+    """
+    forgotten = {
+        "sessions": _delete_in_batches(_SESSIONS, {}),
+        "task_failures": _delete_in_batches(
+            _TASK_RESULTS, {"kept_for": settings.FORGET_TASK_FAILURES_AFTER}
+        ),
+    }
+    logger.info("housekeeping.done", **forgotten)
+    return forgotten
+
+
+def _delete_in_batches(statement: str, parameters: dict[str, object]) -> int:
+    total = 0
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, {**parameters, "batch": BATCH})
+            deleted: int = cursor.rowcount
+        beat(ROLE, work_done=deleted)
+        total += deleted
+        if deleted < BATCH:
+            return total
+
+
+_SESSIONS: Final = """
+    DELETE FROM django_session WHERE session_key IN (
+        SELECT session_key FROM django_session
+        WHERE expire_date < clock_timestamp() LIMIT %(batch)s
+    )
+"""
+# django-q2 keeps every failure, whatever `save_limit` says, with the text of its error.
+_TASK_RESULTS: Final = """
+    DELETE FROM django_q_task WHERE id IN (
+        SELECT id FROM django_q_task
+        WHERE stopped < clock_timestamp() - %(kept_for)s LIMIT %(batch)s
+    )
+"""
