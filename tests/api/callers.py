@@ -37,7 +37,7 @@ class Caller:
     ) -> HttpResponse:
         """This function will send bytes as they are, anything else as JSON."""
         sent = body if isinstance(body, bytes) else b"" if body is None else orjson.dumps(body)
-        answer: HttpResponse = self._client.generic(
+        answer: Any = self._client.generic(
             method,
             f"/api/{path}",
             sent,
@@ -45,7 +45,8 @@ class Caller:
             headers=self.headers if headers is None else headers,
             RAW_URI=f"/api/{path}",  # as gunicorn hands it on
         )
-        return answer
+        response: HttpResponse = answer
+        return response
 
     def get(self, path: str) -> HttpResponse:
         return self.ask("GET", path)
