@@ -147,7 +147,17 @@ def _run_alone(order_pk: int, tally: Tally) -> None:
         raise
     except Exception as error:
         logger.exception("inside step broke", order=order_pk)
-        tally.parked += _park_broken(order_pk, error)
+        _try_to_park(order_pk, error, tally)
+
+
+def _try_to_park(order_pk: int, broke_by: Exception, tally: Tally) -> None:
+    try:
+        tally.parked += _park_broken(order_pk, broke_by)
+    except OperationalError:
+        raise
+    except Exception:
+        # Not even that can be written. It stays due and in the log; the others go on.
+        logger.exception("order left alone", order=order_pk)
 
 
 @transaction.atomic

@@ -53,6 +53,8 @@ class LockedOrder:
         return 0 < limit < self.value_cents
 
 
+KNOWN_STATUSES: Final = frozenset(status.value for status in Status)
+
 _COLUMNS: Final = """
     SELECT o.id, o.order_id, o.flow, o.status, o.version, o.status_since, o.last_change_at,
            o.value_cents, o.currency, o.seller_id, o.delivery_channel, o.priority,
@@ -81,11 +83,12 @@ def lock_orders(pks: Sequence[int], *, skip_locked: bool = False) -> dict[int, L
     """
     This function will lock the orders until the end of the transaction and return their facts.
 
-    With `skip_locked`, orders that somebody else holds are left out instead of waited for.
+    With `skip_locked`, orders that somebody else holds are left out instead of waited for. So are
+    orders in a status that this code does not know: during a rolling deploy they are newer code's.
     """
     with connection.cursor() as cursor:
         cursor.execute(_LOCK_FREE if skip_locked else _LOCK_MANY, [list(pks)])
-        rows = cursor.fetchall()
+        rows = [row for row in cursor.fetchall() if row[3] in KNOWN_STATUSES]
     return _with_parts({row[0]: _locked(row) for row in rows})
 
 

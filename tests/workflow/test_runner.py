@@ -372,3 +372,18 @@ def test_every_order_of_a_mixed_hundred_comes_to_rest(sandbox: ThreadedSandbox) 
     assert {order_id: resting[Flow(order_of(order_id).flow)] for order_id in orders} == reached
     assert not set(reached.values()) & FINAL_STATUSES
     assert sandbox.effects()["doubled"] == []
+
+
+# Old and new code side by side
+
+
+def test_an_order_in_a_status_of_newer_code_is_left_to_it_and_holds_up_nobody(
+    sandbox: ThreadedSandbox,
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE orders_order DROP CONSTRAINT order_status_is_known")
+    newer, other = place(), place()
+    Order.objects.filter(order_id=newer).update(status="being-gift-wrapped")
+    run_due()
+    assert (kinds_of(newer), status_of(other)) == (["order.placed"], Status.WINDOW_TO_CANCEL)
+    assert item_of(newer, Step.COMPLETE_ORDER).parked_at is None
