@@ -17,8 +17,8 @@ from typing import IO, Any, Final
 
 import orjson
 from django.db import DataError, IntegrityError, transaction
-from django.utils import timezone
 
+from oms.ops.clock import database_now
 from oms.orders.documents.drafts import OrderDraft
 from oms.orders.documents.errors import DocumentError, FieldError
 from oms.orders.documents.reading import read_document
@@ -270,7 +270,7 @@ def _database_reason(error: Exception) -> str:
 
 def _insert_with_events(drafts: Sequence[OrderDraft], run: ImportRun) -> list[int]:
     pks = insert_orders(drafts)
-    now = timezone.now()
+    now = database_now()
     record_events(
         [
             NewEvent(

@@ -5,11 +5,12 @@ count orders (contract: research vtex-oms 1.6).
 
 from typing import Final
 
-from django.db import connection
+from django.db import connection, transaction
 
 BIGGEST_GAP: Final = 9
 # Numbers that others may take between our look at the sequence and our push.
 PUSH_MARGIN: Final = 1_000
+PUSH_LOCK: Final = int.from_bytes(b"sequence", "big", signed=True)
 
 # Each number is the last of one to nine draws: unique under any concurrency, without a lock.
 NEXT_SEQUENCES_SQL: Final = f"""
@@ -36,9 +37,11 @@ def push_sequence_beyond(number: int) -> None:
     """
     This function will make later numbers larger than one that an import brought along.
 
-    Sequences know no transactions: it holds even if the caller's is rolled back.
+    Sequences know no transactions: it holds even if the caller's is rolled back. One push at a
+    time: of two at once, the lower could come second and set the sequence back.
     """
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [PUSH_LOCK])
         cursor.execute(
             "SELECT setval('orders_number_seq', %s) FROM orders_number_seq WHERE last_value <= %s",
             [number + PUSH_MARGIN, number],
