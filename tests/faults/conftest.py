@@ -88,13 +88,6 @@ def _tidy(rig: Rig, *, has_failed: bool) -> None:
 
 
 @pytest.fixture
-def only_at_full_size(full_size: bool) -> None:
-    """This fixture will leave a test out of the short run: a variant of one that is in it."""
-    if not full_size:
-        pytest.skip("a variant; BULKHEAD_TEST_SIZE=full runs it")
-
-
-@pytest.fixture
 def cluster(rig: Rig) -> RunningCluster:
     """This fixture will give the one supervised workflow cluster that runs."""
     return rig.one_cluster()

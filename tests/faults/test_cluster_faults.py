@@ -11,6 +11,7 @@ from tests.faults.clusters import RunningCluster
 from tests.faults.conftest import Place, Settle
 from tests.faults.processes import is_running, send, wait_until, wait_until_gone
 from tests.faults.rig import Rig, leased_workers, moments, workers_calling
+from tests.faults.sizes import variant
 
 ORDERS = 30
 # Long enough that every worker is caught with calls under way.
@@ -47,7 +48,7 @@ def test_orders_go_on_when_the_holder_of_the_queue_lock_is_killed(
     assert cluster.main != before, "the cluster stood still and was not replaced"
 
 
-@pytest.mark.usefixtures("only_at_full_size")
+@variant
 def test_orders_go_on_when_all_idle_workers_are_killed(
     cluster: RunningCluster, place: Place, settle: Settle
 ) -> None:
@@ -93,7 +94,7 @@ def test_a_killed_supervisor_takes_its_cluster_along_and_the_next_one_goes_on(
     settle(order_ids, since=since, fault="kill -9 of the supervisor, restarted")
 
 
-@pytest.mark.usefixtures("only_at_full_size")
+@variant
 def test_a_supervisor_killed_while_its_cluster_starts_leaves_no_orphan(
     cluster: RunningCluster,
 ) -> None:
@@ -131,7 +132,7 @@ def test_a_worker_that_slept_past_its_lease_changes_nothing(
     settle(order_ids, since=time.monotonic(), fault="... and SIGCONT")
 
 
-@pytest.mark.usefixtures("only_at_full_size")
+@variant
 def test_frozen_workers_do_not_keep_a_service_to_themselves(
     rig: Rig, cluster: RunningCluster, place: Place, settle: Settle
 ) -> None:
@@ -162,7 +163,7 @@ def test_orders_go_on_after_sigterm_to_the_whole_group(busy: Busy, settle: Settl
     settle(order_ids, since=time.monotonic(), fault="SIGTERM to the cluster's group")
 
 
-@pytest.mark.usefixtures("only_at_full_size")
+@variant
 def test_sigterm_to_everybody_ends_everybody(busy: Busy, settle: Settle) -> None:
     cluster, order_ids = busy
     everybody = cluster.everybody()
@@ -211,7 +212,7 @@ def test_two_clusters_share_the_work_and_survive_the_loss_of_one(
     settle(order_ids, since=since, fault="one of two clusters killed")
 
 
-@pytest.mark.usefixtures("only_at_full_size")
+@variant
 def test_a_cluster_that_stands_still_beside_a_working_one_is_replaced(
     rig: Rig, cluster: RunningCluster, place: Place, settle: Settle
 ) -> None:

@@ -10,10 +10,10 @@ from tests.faults.clusters import RunningCluster
 from tests.faults.conftest import Place, Settle
 from tests.faults.processes import send, wait_until, wait_until_gone
 from tests.faults.rig import Rig, leased_workers
+from tests.faults.sizes import variant
 
 ORDERS = 30
 SLOW = 0.5
-VARIANT = pytest.mark.usefixtures("only_at_full_size")
 
 
 @pytest.fixture
@@ -39,7 +39,8 @@ def test_orders_go_on_after_a_crash_of_the_server(rig: Rig, place: Place, settle
     settle(order_ids, since=time.monotonic(), fault="PostgreSQL kill -9, started again")
 
 
-@pytest.mark.usefixtures("only_at_full_size", "cluster")
+@variant
+@pytest.mark.usefixtures("cluster")
 def test_orders_go_on_after_a_crash_of_one_backend(rig: Rig, place: Place, settle: Settle) -> None:
     order_ids = work_begun(rig, place)
     # The server ends all sessions and recovers by itself.
@@ -58,7 +59,7 @@ def test_orders_go_on_after_a_fast_restart(rig: Rig, place: Place, settle: Settl
     settle(order_ids, since=time.monotonic(), fault="PostgreSQL fast restart")
 
 
-@pytest.mark.parametrize("how", ["silent", pytest.param("refused", marks=VARIANT)])
+@pytest.mark.parametrize("how", ["silent", pytest.param("refused", marks=variant)])
 def test_orders_go_on_after_postgresql_was_unreachable(
     rig: Rig, place: Place, settle: Settle, outage: float, how: str
 ) -> None:
@@ -71,7 +72,8 @@ def test_orders_go_on_after_postgresql_was_unreachable(
     settle(order_ids, since=time.monotonic(), fault=f"PostgreSQL unreachable {outage:g} s, {how}")
 
 
-@pytest.mark.usefixtures("only_at_full_size", "cluster")
+@variant
+@pytest.mark.usefixtures("cluster")
 def test_orders_go_on_after_postgresql_was_frozen(
     rig: Rig, place: Place, settle: Settle, outage: float
 ) -> None:

@@ -12,11 +12,11 @@ from tests.faults.evidence import REACHED_BY_ITSELF, fault_in_story
 from tests.faults.processes import wait_until
 from tests.faults.proxy import Wire
 from tests.faults.rig import Rig
+from tests.faults.sizes import variant
 from workflow.services.cancellation import cancel_order
 from workflow.services.placing import place_drafts
 
 ORDERS = 30
-VARIANT = pytest.mark.usefixtures("only_at_full_size")
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def place_in(flow: Flow, number: int) -> list[str]:
     [
         "hang",
         "error",
-        pytest.param("drop", marks=VARIANT),
-        pytest.param("throttle", marks=VARIANT),
+        pytest.param("drop", marks=variant),
+        pytest.param("throttle", marks=variant),
     ],
 )
 def test_a_failing_gateway_holds_up_its_own_orders_alone(
