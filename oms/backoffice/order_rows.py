@@ -168,7 +168,7 @@ def _sources(filters: OrderFilters) -> list[tuple[str, list[Any]]]:
 # An array, not IN: the planner would otherwise walk the newest-first index in the hope of hits.
 _OVERDUE: Final = """o.id = ANY(ARRAY(
     SELECT id FROM orders_order
-    WHERE budget_ends_at IS NOT NULL AND budget_ends_at < clock_timestamp()
+    WHERE budget_ends_at IS NOT NULL AND budget_ends_at < statement_timestamp()
     ORDER BY budget_ends_at LIMIT %s
 ))"""
 _PARKED: Final = """o.id = ANY(ARRAY(

@@ -165,16 +165,16 @@ _PARKED: Final = """
 # it is late only when nobody takes it.
 _LATE_ROWS: Final = """
     SELECT w.id, w.order_id, w.step, w.due_at, w.priority,
-           CASE WHEN w.next_attempt_at < clock_timestamp() - %(late_after)s THEN ''
+           CASE WHEN w.next_attempt_at < statement_timestamp() - %(late_after)s THEN ''
                 ELSE w.last_error END AS cause
     FROM (
         SELECT * FROM workflow_workitem
-        WHERE parked_at IS NULL AND next_attempt_at < clock_timestamp() + %(longest)s
+        WHERE parked_at IS NULL AND next_attempt_at < statement_timestamp() + %(longest)s
         ORDER BY next_attempt_at LIMIT %(scan)s
     ) w
-    WHERE w.due_at < clock_timestamp() - %(late_after)s
-      AND (w.leased_until IS NULL OR w.leased_until < clock_timestamp())
-      AND (w.attempts > 0 OR w.next_attempt_at < clock_timestamp() - %(late_after)s)
+    WHERE w.due_at < statement_timestamp() - %(late_after)s
+      AND (w.leased_until IS NULL OR w.leased_until < statement_timestamp())
+      AND (w.attempts > 0 OR w.next_attempt_at < statement_timestamp() - %(late_after)s)
 """
 _LATE: Final = f"""
     SELECT r.cause, r.step, count(*), min(r.due_at), count(*) FILTER (WHERE r.priority = 0),
@@ -191,7 +191,7 @@ _OVERDUE: Final = """
            min(o.budget_ends_at), (array_agg(o.id ORDER BY o.budget_ends_at))[1:%(sample)s]
     FROM (
         SELECT id, status, priority, delivery_channel, budget_ends_at FROM orders_order
-        WHERE budget_ends_at IS NOT NULL AND budget_ends_at < clock_timestamp()
+        WHERE budget_ends_at IS NOT NULL AND budget_ends_at < statement_timestamp()
         ORDER BY budget_ends_at LIMIT %(scan)s
     ) o
     GROUP BY 1, 2, 3 ORDER BY 2 DESC, 5
@@ -202,6 +202,6 @@ _COUNT: Final = """
                                   LIMIT %(limit)s) p)
          + (SELECT count(*) FROM (SELECT 1 FROM orders_order
                                   WHERE budget_ends_at IS NOT NULL
-                                    AND budget_ends_at < clock_timestamp()
+                                    AND budget_ends_at < statement_timestamp()
                                   LIMIT %(limit)s) o)
 """

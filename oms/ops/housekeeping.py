@@ -47,13 +47,13 @@ def _delete_in_batches(statement: str, parameters: dict[str, object]) -> int:
 _SESSIONS: Final = """
     DELETE FROM django_session WHERE session_key IN (
         SELECT session_key FROM django_session
-        WHERE expire_date < clock_timestamp() LIMIT %(batch)s
+        WHERE expire_date < statement_timestamp() LIMIT %(batch)s
     )
 """
 # django-q2 keeps every failure, whatever `save_limit` says, with the text of its error.
 _TASK_RESULTS: Final = """
     DELETE FROM django_q_task WHERE id IN (
         SELECT id FROM django_q_task
-        WHERE stopped < clock_timestamp() - %(kept_for)s LIMIT %(batch)s
+        WHERE stopped < statement_timestamp() - %(kept_for)s LIMIT %(batch)s
     )
 """

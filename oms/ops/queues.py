@@ -22,7 +22,7 @@ def waiting_tasks(cluster: str, *, at_most: int) -> int:
         cursor.execute(
             """
             SELECT count(*) FROM (
-                SELECT 1 FROM django_q_ormq WHERE key = %s AND lock <= clock_timestamp() LIMIT %s
+                SELECT 1 FROM django_q_ormq WHERE key = %s AND lock <= statement_timestamp() LIMIT %s
             ) waiting
             """,
             [cluster, at_most],
