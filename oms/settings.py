@@ -16,6 +16,7 @@ from oms.env import (
     env_list,
     env_secret,
     env_str,
+    env_time_zone,
 )
 from oms.ops.logs import logging_config
 
@@ -194,7 +195,7 @@ STORE_NAME = env_str("STORE_NAME", "bulkhead")
 STORE_COUNTRY = env_str("STORE_COUNTRY", "BRA")
 STORE_CURRENCY = env_str("STORE_CURRENCY", "BRL")
 STORE_CURRENCY_SYMBOL = env_str("STORE_CURRENCY_SYMBOL", "R$")
-STORE_TIME_ZONE = env_str("STORE_TIME_ZONE", "UTC")
+STORE_TIME_ZONE = env_time_zone("STORE_TIME_ZONE", "UTC")
 OWN_SELLER_IDS = env_list("OWN_SELLER_IDS", "1")
 
 # Placing: delivery options whose name begins with one of these words overtake; size of one request
@@ -213,6 +214,11 @@ CONNECTORS = {
     "carrier": env_str("CARRIER_URL", f"{SANDBOX_URL}/carrier"),
 }
 CONNECTOR_TIMEOUT_SECONDS = env_float("CONNECTOR_TIMEOUT_SECONDS", 5.0, minimum=0.1)
+if WORK_LEASE_SECONDS < CONNECTOR_TIMEOUT_SECONDS + 2:
+    raise ImproperlyConfigured(
+        f"WORK_LEASE_SECONDS={WORK_LEASE_SECONDS}: expected CONNECTOR_TIMEOUT_SECONDS "
+        f"({CONNECTOR_TIMEOUT_SECONDS}) and 2 more, else calls outlive their leases."
+    )
 CONNECTOR_CALLS_AT_ONCE = env_int("CONNECTOR_CALLS_AT_ONCE", 20, minimum=1)
 # How many workers of all clusters one connector may keep busy at once.
 CONNECTOR_SLOTS = env_int("CONNECTOR_SLOTS", 2, minimum=1)
