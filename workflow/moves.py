@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from django.conf import settings
 
-from oms.ops.statements import Statement, run_together
+from oms.ops.statements import Statement, as_json, run_together
 from oms.orders.ledger import NewEvent, recorded_ids, recording_of
 from oms.orders.locks import LockedOrder
 from oms.orders.statuses import Status
@@ -130,19 +130,23 @@ def _deciding_of(moved: Sequence[Change], reached: Mapping[int, Status]) -> list
     if not decided:
         return []
     is_denied = [reached[change.order.pk] not in GIVEN_UP for change in decided]
-    reasons = [
-        change.reason if denied else "" for change, denied in zip(decided, is_denied, strict=True)
+    rows = [
+        {
+            "order_id": change.order.pk,
+            "at": change.order.read_at,
+            "is_denied": denied,
+            "deny_reason": change.reason if denied else "",
+        }
+        for change, denied in zip(decided, is_denied, strict=True)
     ]
-    pks = [change.order.pk for change in decided]
-    decided_at = [change.order.read_at for change in decided]
-    return [Statement(_CLOSE_REQUESTS, [pks, decided_at, is_denied, reasons])]
+    return [Statement(_CLOSE_REQUESTS, [as_json(rows)])]
 
 
 _CLOSE_REQUESTS: Final = """
     UPDATE orders_cancellationrequest r SET
         decided_at = d.at, is_denied = d.is_denied, deny_reason = d.deny_reason
-    FROM unnest(%s::bigint[], %s::timestamptz[], %s::bool[], %s::text[])
-         AS d (order_id, at, is_denied, deny_reason)
+    FROM json_to_recordset(%s)
+         AS d (order_id bigint, at timestamptz, is_denied bool, deny_reason text)
     WHERE r.order_id = d.order_id AND r.decided_at IS NULL
 """
 
@@ -217,18 +221,19 @@ def open_work(orders: Sequence[LockedOrder]) -> list[int]:
 
 
 def _updating_of(changes: Sequence[Change], reached: Mapping[int, Status]) -> Statement:
-    return Statement(
-        _UPDATE_ORDERS,
-        [
-            [change.order.pk for change in changes],
-            [reached[change.order.pk] for change in changes],
-            [change.order.read_at for change in changes],
-            [_moves(change) for change in changes],
-            [_budget_end(change, reached[change.order.pk]) for change in changes],
-            [change.authorizes or change.action in AUTHORIZING for change in changes],
-            [change.reason if change.action in CANCELING else "" for change in changes],
-        ],
-    )
+    rows = [
+        {
+            "id": change.order.pk,
+            "status": reached[change.order.pk],
+            "at": change.order.read_at,
+            "moves": _moves(change),
+            "budget_ends_at": _budget_end(change, reached[change.order.pk]),
+            "authorizes": change.authorizes or change.action in AUTHORIZING,
+            "cancel_reason": change.reason if change.action in CANCELING else "",
+        }
+        for change in changes
+    ]
+    return Statement(_UPDATE_ORDERS, [as_json(rows)])
 
 
 _UPDATE_ORDERS: Final = """
@@ -243,9 +248,10 @@ _UPDATE_ORDERS: Final = """
         invoiced_at = CASE WHEN c.moves AND c.status = 'invoiced' THEN c.at ELSE o.invoiced_at END,
         canceled_at = CASE WHEN c.moves AND c.status = 'canceled' THEN c.at ELSE o.canceled_at END,
         cancel_reason = CASE WHEN c.cancel_reason = '' THEN o.cancel_reason ELSE c.cancel_reason END
-    FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[], %s::bool[], %s::timestamptz[],
-                %s::bool[], %s::text[])
-         AS c (id, status, at, moves, budget_ends_at, authorizes, cancel_reason)
+    FROM json_to_recordset(%s) AS c (
+        id bigint, status text, at timestamptz, moves bool, budget_ends_at timestamptz,
+        authorizes bool, cancel_reason text
+    )
     WHERE o.id = c.id
 """
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from django.db import connection, transaction
 
-from oms.ops.statements import Rows, Statement, run_together
+from oms.ops.statements import Rows, Statement, as_json, run_together
 from workflow.steps import CONNECTOR_OF_STEP, Step
 
 # During a rolling deploy newer code opens steps that this code does not know: they are left to it.
@@ -55,17 +55,18 @@ def add_work_items(items: Sequence[NewWorkItem]) -> list[int]:
 
 def adding_of(items: Sequence[NewWorkItem]) -> Statement:
     """This function will return what adds work items; `due_of` reads its rows."""
-    return Statement(
-        _ADD,
-        [
-            [item.order_pk for item in items],
-            [item.package_pk for item in items],
-            [item.step for item in items],
-            [CONNECTOR_OF_STEP.get(item.step, "") for item in items],
-            [item.priority for item in items],
-            [item.due_at for item in items],
-        ],
-    )
+    rows = [
+        {
+            "order_id": item.order_pk,
+            "package_id": item.package_pk,
+            "step": item.step,
+            "connector": CONNECTOR_OF_STEP.get(item.step, ""),
+            "priority": item.priority,
+            "due_at": item.due_at,
+        }
+        for item in items
+    ]
+    return Statement(_ADD, [as_json(rows)])
 
 
 def due_of(added: Rows) -> list[int]:
@@ -79,9 +80,10 @@ _ADD: Final = """
     )
     SELECT i.order_id, i.package_id, i.step, i.connector, i.priority, i.due_at, i.due_at, '', 0,
            0, '', ''
-    FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::smallint[],
-                %s::timestamptz[])
-         AS i (order_id, package_id, step, connector, priority, due_at)
+    FROM json_to_recordset(%s) AS i (
+        order_id bigint, package_id bigint, step text, connector text, priority smallint,
+        due_at timestamptz
+    )
     ON CONFLICT (order_id, step, package_id) DO NOTHING
     RETURNING id, due_at <= clock_timestamp()
 """

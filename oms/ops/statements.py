@@ -4,12 +4,16 @@ Several statements in one round trip.
 A round trip costs as much as the statement it carries (docs/benchmarks.md), so what belongs
 together goes together: PostgreSQL runs the statements one after the other, each seeing what those
 before it wrote, and the first error ends the lot like an error of a single statement.
+
+Rows go along as one JSON parameter (`as_json`, read by json_to_recordset): the driver quotes
+arrays in Python, value by value, at three times the price.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from django.db import connection
 
 Rows = list[tuple[Any, ...]]
@@ -21,6 +25,11 @@ class Statement:
 
     sql: str
     params: Sequence[Any] = ()
+
+
+def as_json(rows: Sequence[Any]) -> str:
+    """This function will write rows, dictionaries or dataclasses, as a JSON array of objects."""
+    return orjson.dumps(rows).decode()
 
 
 def run_together(*statements: Statement) -> list[Rows]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 from django.db import connection, transaction
 
-from oms.ops.statements import Rows, Statement, run_together
+from oms.ops.statements import Rows, Statement, as_json, run_together
 
 # Any constant works as long as nobody else uses it: the first eight bytes of "bulkhead".
 LEDGER_LOCK: Final = int.from_bytes(b"bulkhead", "big", signed=True)
@@ -85,23 +85,7 @@ def recording_of(events: Sequence[NewEvent]) -> Statement:
 
     Its rows go to `recorded_ids`, which finds out what went wrong.
     """
-    return Statement(
-        _INSERT_EVENTS,
-        [
-            [event.order_pk for event in events],
-            [event.seq for event in events],
-            [event.kind for event in events],
-            [event.actor for event in events],
-            [event.reason for event in events],
-            [event.status for event in events],
-            [event.last_status for event in events],
-            [event.occurred_at for event in events],
-            [event.last_change_at for event in events],
-            [orjson.dumps(event.changes).decode() for event in events],
-            [orjson.dumps(event.data).decode() for event in events],
-            [event.parts_changed for event in events],
-        ],
-    )
+    return Statement(_INSERT_EVENTS, [as_json(events)])
 
 
 def recorded_ids(added: Rows, *, count: int) -> list[int]:
@@ -121,19 +105,16 @@ _INSERT_EVENTS: Final = """
             order_id, seq, kind, actor, reason, status, last_status, occurred_at, last_change_at,
             changes, data, fingerprint, parts_fingerprint
         )
-        SELECT e.order_id, e.seq, e.kind, e.actor, e.reason, e.status, e.last_status,
-               e.occurred_at, e.last_change_at, e.changes::jsonb, e.data::jsonb,
-               order_fingerprint(o),
+        SELECT o.id, e.seq, e.kind, e.actor, e.reason, e.status, e.last_status,
+               e.occurred_at, e.last_change_at, e.changes, e.data, order_fingerprint(o),
                CASE WHEN e.parts_changed THEN order_parts_fingerprint(o.id) END
-        FROM unnest(
-            %s::bigint[], %s::int[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-            %s::timestamptz[], %s::timestamptz[], %s::text[], %s::text[], %s::bool[]
-        ) WITH ORDINALITY AS e (
-            order_id, seq, kind, actor, reason, status, last_status, occurred_at, last_change_at,
-            changes, data, parts_changed, ord
-        )
-        JOIN orders_order o ON o.id = e.order_id
-        ORDER BY e.ord
+        FROM ROWS FROM (json_to_recordset(%s) AS (
+            order_pk bigint, seq int, kind text, actor text, reason text, status text,
+            last_status text, occurred_at timestamptz, last_change_at timestamptz,
+            changes jsonb, data jsonb, parts_changed bool
+        )) WITH ORDINALITY AS e
+        JOIN orders_order o ON o.id = e.order_pk
+        ORDER BY e.ordinality
         RETURNING id
     )
     INSERT INTO orders_unnumberedevent (event_id) SELECT id FROM added ORDER BY id RETURNING event_id
