@@ -22,10 +22,12 @@ from tests.bench.sizes import size_from_environment
 def sections() -> dict[str, Callable[[Rig], Iterator[Measurement]]]:
     """This function will name what can be measured, in the order of a full run."""
     # Imported here: these modules need settings, which need the rig's database.
+    from tests.bench.admin_pages import measure_admin
     from tests.bench.memory import measure_memory
     from tests.bench.moving import measure_first_move, measure_moving
     from tests.bench.numbering import measure_numbering
     from tests.bench.placing import measure_placing
+    from tests.bench.plans import measure_plans
     from tests.bench.transitions import measure_transitions
 
     return {
@@ -34,6 +36,8 @@ def sections() -> dict[str, Callable[[Rig], Iterator[Measurement]]]:
         "moving": measure_moving,
         "first-move": measure_first_move,
         "numbering": measure_numbering,
+        "admin": measure_admin,
+        "plans": measure_plans,
         "memory": measure_memory,
     }
 

@@ -59,12 +59,14 @@ def as_text(statement: Sent) -> str:
     """This function will return a statement with its values, as Django's driver sends it."""
     with connection.cursor() as wrapper:
         cursor = ClientCursor(wrapper.connection)
-        return " ".join(cursor.mogrify(statement.sql, statement.params).split())
+        return _text(cursor, statement, [])
 
 
 def _text(cursor: Any, statement: Sent, stand_ins: list[tuple[Any, Any]]) -> str:
     params = [_stood_in(value, stand_ins) for value in statement.params or ()]
-    text = " ".join(cursor.mogrify(statement.sql, params).split())
+    # Statements that go in one round trip do so in pgbench as well.
+    together = statement.sql.replace(";", r" \;")
+    text = " ".join(cursor.mogrify(together, params).split())
     for stand_in, variable in ((ID, ":id"), (SEQ, ":seq"), (NAME, "BEN-:n-01")):
         text = text.replace(str(stand_in), variable)
     return text
@@ -72,7 +74,12 @@ def _text(cursor: Any, statement: Sent, stand_ins: list[tuple[Any, Any]]) -> str
 
 def _stood_in(value: Any, stand_ins: list[tuple[Any, Any]]) -> Any:
     if isinstance(value, list):
-        return [_stood_in(part, stand_ins) for part in value]
+        return [_replaced(part, stand_ins) for part in value]
+    # A number by itself is a limit, say: keys and sequence numbers come in lists.
+    return value if isinstance(value, int) else _replaced(value, stand_ins)
+
+
+def _replaced(value: Any, stand_ins: list[tuple[Any, Any]]) -> Any:
     for real, stand_in in stand_ins:
         if type(value) is type(real) and value == real:
             return stand_in

@@ -7,7 +7,16 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SECTIONS = {"placing", "transitions", "moving", "first-move", "numbering", "memory"}
+SECTIONS = {
+    "placing",
+    "transitions",
+    "moving",
+    "first-move",
+    "numbering",
+    "admin",
+    "plans",
+    "memory",
+}
 
 
 def test_every_benchmark_runs_in_small_and_keeps_what_it_measured(tmp_path: Path) -> None:
