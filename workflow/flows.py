@@ -191,6 +191,9 @@ PAYMENT_FLOWS: Final = frozenset({Flow.COMPLETE, Flow.MARKETPLACE})
 # Flows in which the goods are ours to reserve and ship.
 STOCK_FLOWS: Final = frozenset({Flow.COMPLETE, Flow.FULFILLMENT})
 
+# Whoever brings something for these orders comes too late: it is taken back.
+GIVEN_UP: Final = frozenset({S.CANCEL, S.CANCELED, S.REPLACED})
+
 # What the timeline calls the move: past tense, `order.` in front.
 EVENT_KINDS: Final[Mapping[Action, str]] = MappingProxyType({
     A.RECEIVE: "order.placed",

@@ -18,7 +18,13 @@ from oms.orders.ledger import NewEvent, recorded_ids, recording_of
 from oms.orders.locks import LockedOrder
 from oms.orders.statuses import Status
 from workflow.budgets import budget_ends_at
-from workflow.flows import EVENT_KINDS, Action, TransitionNotAllowed, find_next_status
+from workflow.flows import (
+    EVENT_KINDS,
+    GIVEN_UP,
+    Action,
+    TransitionNotAllowed,
+    find_next_status,
+)
 from workflow.policies import policies
 from workflow.steps import UNBOUND_STEPS, UNDO_OF_STEP, openings_of
 from workflow.work import (
@@ -38,7 +44,6 @@ CANCELING: Final = frozenset({Action.CANCEL, Action.ACCEPT_CANCELLATION})
 ASKED: Final = frozenset(
     {Status.REQUEST_CANCEL, Status.WAITING_FOR_SELLER_DECISION, Status.CANCELLATION_REQUESTED}
 )
-GIVEN_UP: Final = frozenset({Status.CANCEL, Status.CANCELED, Status.REPLACED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from oms.orders.models import Item, Order, OrderEvent, Package, Payment
-from oms.orders.statuses import Flow, Status
+from oms.orders.statuses import Flow
 from workflow.connectors import operations
 from workflow.connectors.protocol import Answered, Call
 from workflow.flows import EVENT_KINDS, Action
@@ -39,7 +39,6 @@ class CallFacts:
     flow: Flow
     value_cents: int
     currency: str
-    is_canceled: bool
     items: tuple[Item, ...]
     payments: tuple[Payment, ...]
     packages: tuple[Package, ...]
@@ -103,16 +102,13 @@ def load_facts(order_pks: Sequence[int]) -> dict[int, CallFacts]:
             "order_id", flat=True
         )
     )
-    orders = Order.objects.filter(pk__in=pks).only(
-        "order_id", "flow", "value_cents", "currency", "status"
-    )
+    orders = Order.objects.filter(pk__in=pks).only("order_id", "flow", "value_cents", "currency")
     return {
         order.pk: CallFacts(
             order_id=order.order_id,
             flow=Flow(order.flow),
             value_cents=order.value_cents,
             currency=order.currency,
-            is_canceled=order.status in (Status.CANCEL, Status.CANCELED, Status.REPLACED),
             items=tuple(items.get(order.pk, ())),
             payments=tuple(payments.get(order.pk, ())),
             packages=tuple(packages.get(order.pk, ())),

@@ -14,9 +14,8 @@ from django.utils.dateparse import parse_datetime
 
 from oms.orders.locks import LockedOrder, lock_orders
 from oms.orders.models import Package, Payment, TrackingEvent
-from oms.orders.statuses import Status
 from workflow.connectors.protocol import Answered, Failed, NotCalled, Outcome, Refused
-from workflow.flows import Action, find_next_status
+from workflow.flows import GIVEN_UP, Action, find_next_status
 from workflow.moves import Change, write_changes
 from workflow.outside import Record, Verdict
 from workflow.retries import retry_delay
@@ -43,7 +42,6 @@ UNDO_OF: Final = {
     Action.CONFIRM_SELLER: Step.UNDO_LATE_STOCK,
     Action.OPEN_WINDOW_TO_CANCEL: Step.UNDO_LATE_STOCK,
 }
-GIVEN_UP: Final = frozenset({Status.CANCEL, Status.CANCELED, Status.REPLACED})
 LONGEST_CITY: Final = TrackingEvent._meta.get_field("city").max_length or 0
 LONGEST_STATE: Final = TrackingEvent._meta.get_field("state").max_length or 0
 

@@ -83,6 +83,13 @@ def _move(action: Action) -> Callable[[Act], object]:
     )
 
 
+def _cancel(act: Act) -> object:
+    # Somebody may have asked already while the page was open: accepting is another button.
+    return cancel_order(
+        order_id=act.order_id, reason=act.reason, actor=act.actor, may_confirm=False
+    )
+
+
 def _can_authorize_fulfillment(facts: OrderFacts) -> bool:
     if facts.flow not in (Flow.FULFILLMENT, Flow.CHAIN):
         return False
@@ -227,9 +234,7 @@ ACTIONS: Final[Mapping[str, OrderAction]] = {
             icon="cancel",
             effect="The order is canceled at once: payment and stock are given back.",
             done="Canceled.",
-            run=lambda act: cancel_order(
-                order_id=act.order_id, reason=act.reason, actor=act.actor
-            ),
+            run=_cancel,
             is_legal=_can(A.CANCEL),
             is_dangerous=True,
         ),
@@ -240,9 +245,7 @@ ACTIONS: Final[Mapping[str, OrderAction]] = {
             icon="cancel_schedule_send",
             effect="The order is already being handled: somebody must accept or deny.",
             done="Cancellation asked for.",
-            run=lambda act: cancel_order(
-                order_id=act.order_id, reason=act.reason, actor=act.actor
-            ),
+            run=_cancel,
             is_legal=_can(A.REQUEST_CANCELLATION),
             is_dangerous=True,
         ),

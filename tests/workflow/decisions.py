@@ -91,15 +91,12 @@ def all_facts(flow: Flow) -> Iterator[CallFacts]:
     part, rest = _package(1, VALUE_CENTS // 2), _package(PACKAGE_PK, VALUE_CENTS // 2)
     settled = _package(1, VALUE_CENTS, is_settled=True)
     packages_of_orders: tuple[tuple[Package, ...], ...] = ((), (part,), (part, rest), (settled,))
-    for payment_status, packages, is_canceled in itertools.product(
-        ("pending", "approved"), packages_of_orders, (False, True)
-    ):
+    for payment_status, packages in itertools.product(("pending", "approved"), packages_of_orders):
         yield CallFacts(
             order_id="TST-1-01",
             flow=flow,
             value_cents=VALUE_CENTS,
             currency="BRL",
-            is_canceled=is_canceled,
             items=(Item(unique_id="A", sku_id="18", seller_id="1", quantity=1),),
             payments=(Payment(payment_id="P", value_cents=VALUE_CENTS, status=payment_status),),
             packages=packages,

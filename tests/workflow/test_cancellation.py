@@ -60,6 +60,14 @@ def test_every_status_cancels_at_once_or_asks_or_refuses_as_its_table_says(flow:
             assert (done.request_id is None) == (cancels is not None)
 
 
+def test_whoever_only_asks_confirms_nobody_elses_request() -> None:
+    order_id = place_in(Status.HANDLING)
+    ask(order_id)
+    let_time_pass(order_id, 2 * CONFIRM)
+    with refused(order_id, TransitionNotAllowed):
+        cancel_order(order_id=order_id, reason="r", actor="user:eva", may_confirm=False)
+
+
 def test_a_cancellation_at_once_keeps_reason_and_actor() -> None:
     order_id = place_in(Status.WINDOW_TO_CANCEL)
     done = cancel_order(order_id=order_id, reason="found it cheaper", actor=SHOP)

@@ -7,7 +7,7 @@ from django.db import transaction
 from oms.orders.locks import lock_order
 from oms.orders.statuses import Flow, Status
 from workflow.announcing import announce
-from workflow.flows import Action
+from workflow.flows import GIVEN_UP, Action
 from workflow.moves import Change, write_change
 from workflow.services.handling import move_order
 
@@ -22,8 +22,6 @@ EARLY_STATUSES: Final = frozenset(
         Status.WAITING_FOR_ORDER_AUTHORIZATION,
     }
 )
-
-GIVEN_UP: Final = frozenset({Status.CANCEL, Status.CANCELED, Status.REPLACED})
 
 
 @transaction.atomic

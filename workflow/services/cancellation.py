@@ -35,18 +35,19 @@ class Canceled:
 
 
 @transaction.atomic
-def cancel_order(*, order_id: str, reason: str, actor: str) -> Canceled:
+def cancel_order(*, order_id: str, reason: str, actor: str, may_confirm: bool = True) -> Canceled:
     """
     This function will cancel an order at once where the table allows it, else ask the seller.
 
-    Raises OrderNotFound; CancellationRefused for a partly invoiced order; TransitionNotAllowed
-    in every other status that knows neither.
+    With `may_confirm`, a call that finds a request already there carries it out, as the anchor's
+    sellers expect. Raises OrderNotFound; CancellationRefused for a partly invoiced order;
+    TransitionNotAllowed in every other status that knows neither.
     """
     order = lock_order(order_id)
     _refuse_partly_invoiced(order)
     if find_next_status(order.flow, order.status, Action.CANCEL):
         return _move(order, Action.CANCEL, actor, reason, None)
-    if order.status in DECIDING:
+    if may_confirm and order.status in DECIDING:
         return _confirm(order, actor, reason)
     request_id = uuid.uuid4()
     done = _move(order, Action.REQUEST_CANCELLATION, actor, reason, request_id)
