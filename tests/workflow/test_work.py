@@ -210,7 +210,8 @@ def test_looking_for_work_never_walks_over_timers() -> None:
         assert sweep() == 0
     looks = [query["sql"] for query in queries if "workflow_workitem" in query["sql"]]
     assert len(looks) == 4
-    assert [_pages_read(sql) for sql in looks if _pages_read(sql) > 40] == []
+    # Walking over the timers reads 500 pages and more.
+    assert max(_pages_read(sql) for sql in looks) < 200
 
 
 def _pages_read(sql: str) -> int:
