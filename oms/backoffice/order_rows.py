@@ -20,8 +20,6 @@ from oms.orders.statuses import DeliveryChannel, Status
 
 SCAN_LIMIT: Final = 20_000
 PICK_LIMIT: Final = 2_000
-# Statuses with an index of their own, newest first.
-INDEXED: Final = frozenset({*OPEN_STATUSES, Status.CANCELED})
 # By direction of reading: False towards older rows, True towards newer ones.
 _ORDER: Final = {False: "created_at DESC, id DESC", True: "created_at, id"}
 
@@ -127,9 +125,10 @@ def _wanted_statuses(filters: OrderFilters) -> tuple[Status, ...]:
 def _reads_by_status(filters: OrderFilters) -> bool:
     wanted = _wanted_statuses(filters)
     narrows = filters.state is State.OPEN or bool(filters.statuses)
-    # A seller's canceled orders are sooner found among the seller's than among the canceled.
-    by_seller = filters.seller and Status.CANCELED in wanted
-    return narrows and not picks(filters) and not by_seller and INDEXED.issuperset(wanted)
+    # Most orders are final: a seller's final ones are sooner found among the seller's.
+    many = not set(OPEN_STATUSES).issuperset(wanted)
+    fewer = filters.seller or filters.channel or filters.delivery == DeliveryChannel.PICKUP
+    return narrows and not picks(filters) and not (many and fewer)
 
 
 def _reads_by_seller(filters: OrderFilters) -> bool:
