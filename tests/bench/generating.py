@@ -3,7 +3,8 @@ Fills an empty, migrated database: orders, parts, ten events each, the ledger ov
 
 Orders are numbered 1 to N in the order of their creation over two years; `BEN-{n}-01` is the n-th.
 Events lie on disk as time wrote them: those of one order far apart, one block of orders mixed.
-The youngest five of a hundred are open. Everything random is a hash of n, so two runs are equal.
+Five of a hundred are open: nearly all of the last days, few of two months ago. Everything random
+is a hash of n, so two runs are equal.
 
 Run by the rig: `python -m tests.bench.generating ORDERS POOL`.
 """
@@ -77,7 +78,8 @@ ORDERS = """
                    CASE WHEN bench_chance(n, 2) < 0.6 THEN 'complete' ELSE 'fulfillment' END AS flow,
                    (1 + floor(2000 * power(bench_chance(n, 3), 4)))::int AS seller,
                    bench_chance(n, 7) < 0.2 AS is_urgent,
-                   n > %(total)s * 0.95 AS is_open, bench_chance(n, 8) AS state
+                   bench_chance(n, 12) < exp(-20.0 * (%(total)s - n) / %(total)s) AS is_open,
+                   bench_chance(n, 8) AS state
             FROM generate_series(%(low)s::bigint, %(high)s::bigint) AS n
         ) drawn
     ) placed
