@@ -47,9 +47,7 @@ ITEM = StockItem(unique_id="U1", sku_id="1001", seller="1", quantity=2)
             "A-1:void",
         ),
         (
-            operations.void_payment(
-                order_id="A-1", transaction_id="T", request_id="r", late=7
-            ),
+            operations.void_payment(order_id="A-1", transaction_id="T", request_id="r", late=7),
             "payments",
             "/voids",
             "A-1:void:late-7",
