@@ -28,24 +28,32 @@ BATCH = 5
 
 @dataclass
 class Intake:
-    """Places a number of orders evenly over the run, and writes down what was acknowledged."""
+    """
+    Places orders beside the harm done, in batches, and writes down what was acknowledged.
 
-    orders: int
+    A batch whose placing fails stays unknown, and another is placed for it: there is always work.
+    """
+
     attempted: list[str] = field(default_factory=list)
     acknowledged: list[str] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
-    pace: float = 0.2
-    is_ending: bool = False
+    is_over: bool = False
+    _wanted: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+
+    def want(self, batches: int) -> None:
+        self._wanted.release(batches)
+
+    def end(self) -> None:
+        self.is_over = True
+        self.want(1)
 
     def run(self) -> None:
-        while len(self.attempted) < self.orders:
-            self._place_batch()
-            time.sleep(0 if self.is_ending else self.pace)
+        while self._wanted.acquire() and not self.is_over:
+            while not self._place_batch():
+                time.sleep(0.2)
         connection.close()
 
-    def _place_batch(self) -> None:
-        begun = len(self.attempted)
-        drafts = [order_draft(FLOWS[(begun + index) % len(FLOWS)]) for index in range(BATCH)]
+    def _place_batch(self) -> bool:
+        drafts = [order_draft(FLOWS[index % len(FLOWS)]) for index in range(BATCH)]
         order_ids = [draft.order_id for draft in drafts]
         self.attempted += order_ids
         try:
@@ -53,18 +61,20 @@ class Intake:
         except (DatabaseError, InterfaceError):
             # The commit may have been done or not: these may be there, wholly, or not.
             connection.close()
-            self.unknown += order_ids
-            time.sleep(0.2)
-        else:
-            self.acknowledged += order_ids
+            return False
+        self.acknowledged += order_ids
+        return True
 
 
 class Killer:
     """Does one harm after another to a running system, and measures until work is done again."""
 
-    def __init__(self, rig: Rig, cluster: RunningCluster, chance: random.Random) -> None:
+    def __init__(
+        self, rig: Rig, cluster: RunningCluster, intake: Intake, chance: random.Random
+    ) -> None:
         self.rig = rig
         self.cluster = cluster
+        self.intake = intake
         self.chance = chance
         self.done: Counter[str] = Counter()
         self.recoveries: list[tuple[float, str]] = []
@@ -85,16 +95,22 @@ class Killer:
             "sandbox": (2, self._kill_sandbox),
         }
 
-    def harm(self) -> None:
-        """This function will do one harm, chosen by weight, and wait until work is done again."""
+    def harm(self, *, batches: int) -> None:
+        """
+        This function will do one harm, chosen by weight, and wait until work is done again.
+
+        Half of the orders are placed before it and are caught anywhere on their way, half after.
+        """
         names = list(self.harms)
         [name] = self.chance.choices(names, weights=[self.harms[name][0] for name in names])
+        self.intake.want(batches // 2)
+        time.sleep(0.5 * self.chance.random())
         since = time.monotonic()
         with contextlib.suppress(ProcessLookupError, psycopg.OperationalError):
             self.harms[name][1]()
         self.done[name] += 1
-        # Work begun before the harm may still be written just after it.
         moment = wait_until(self._now, seconds=RECOVERS_WITHIN, what=f"PostgreSQL after {name}")
+        self.intake.want(batches - batches // 2)
         wait_until(
             lambda: self._works_since(moment),
             seconds=RECOVERS_WITHIN,
@@ -165,16 +181,16 @@ def test_random_kills_lose_double_and_skip_nothing(
     kills, orders = (200, 2_000) if full_size else (10, 150)
     seed = int(os.environ.get("FAULT_SEED", random.randrange(10**6)))
     known = set(rig.stories())
-    intake = Intake(orders, pace=1.0 if full_size else 0.5)
-    killer = Killer(rig, cluster, random.Random(seed))
+    intake = Intake()
+    killer = Killer(rig, cluster, intake, random.Random(seed))
     placing = threading.Thread(target=intake.run, name="intake")
     placing.start()
     try:
         for _ in range(kills):
-            killer.harm()
+            killer.harm(batches=orders // kills // BATCH)
             time.sleep(killer.chance.random())
     finally:
-        intake.is_ending = True
+        intake.end()
         placing.join()
         killer.wake_all()
     since = time.monotonic()
