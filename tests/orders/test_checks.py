@@ -99,6 +99,8 @@ def test_what_services_did_is_no_drift() -> None:
         ("UPDATE orders_order SET value_cents = value_cents + 1 WHERE id = %s", "row"),
         ("UPDATE orders_order SET cancel_reason = 'x' WHERE id = %s", "row"),
         ("UPDATE orders_order SET authorized_at = now() WHERE id = %s", "row"),
+        ("UPDATE orders_order SET shipping_estimate_at = now() WHERE id = %s", "row"),
+        ("UPDATE orders_order SET seller_name = 'x' WHERE id = %s", "row"),
         ("UPDATE orders_order SET status = 'canceled' WHERE id = %s", "status"),
         ("UPDATE orders_order SET version = version + 1 WHERE id = %s", "version"),
         ("UPDATE orders_order SET extra = '{\"a\": 1}' WHERE id = %s", "parts"),
@@ -108,6 +110,9 @@ def test_what_services_did_is_no_drift() -> None:
         ("UPDATE orders_clientprofile SET email = 'b@example.com' WHERE order_id = %s", "parts"),
         ("UPDATE orders_package SET tracking_number = 'T2' WHERE order_id = %s", "parts"),
         ("UPDATE orders_package SET is_delivered = true WHERE order_id = %s", "parts"),
+        ("UPDATE orders_package SET issued_at = now() WHERE order_id = %s", "parts"),
+        ("UPDATE orders_payment SET transaction_id = 'x' WHERE order_id = %s", "parts"),
+        ("UPDATE orders_clientprofile SET corporate_name = 'x' WHERE order_id = %s", "parts"),
     ],
 )
 def test_a_change_by_sql_is_found(statement: str, what: str) -> None:

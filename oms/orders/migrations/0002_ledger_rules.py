@@ -32,9 +32,10 @@ DROP TRIGGER {table}_no_truncate ON {table};
 FINGERPRINTS = """
 CREATE FUNCTION order_fingerprint(o orders_order) RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT ('x' || left(md5(ROW(
-        o.order_id, o.sequence, o.order_group, o.marketplace_order_id, o.seller_order_id,
-        o.affiliate_id, o.origin, o.flow, o.sales_channel, o.seller_id, o.delivery_channel,
-        o.is_express, o.priority, o.currency, o.value_cents, o.item_count, o.is_complete,
+        o.order_id, o.sequence, o.order_group, o.split_number, o.marketplace_order_id,
+        o.seller_order_id, o.affiliate_id, o.origin, o.flow, o.sales_channel, o.seller_id,
+        o.seller_name, o.delivery_channel, extract(epoch FROM o.shipping_estimate_at),
+        o.is_imported, o.is_express, o.priority, o.currency, o.value_cents, o.item_count, o.is_complete,
         o.status, o.version, extract(epoch FROM o.created_at), extract(epoch FROM o.status_since),
         extract(epoch FROM o.last_change_at), extract(epoch FROM o.authorized_at),
         extract(epoch FROM o.invoiced_at), extract(epoch FROM o.canceled_at), o.cancel_reason
@@ -44,16 +45,22 @@ $$;
 CREATE FUNCTION order_parts_fingerprint(pk bigint) RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT ('x' || left(md5(concat(
         (SELECT md5(o.extra::text) FROM orders_order o WHERE o.id = pk),
-        (SELECT ROW(c.email, c.first_name, c.last_name, c.document, c.phone)::text
+        (SELECT ROW(c.email, c.first_name, c.last_name, c.document_type, c.document, c.phone,
+                    c.corporate_name, c.corporate_document, c.is_corporate)::text
          FROM orders_clientprofile c WHERE c.order_id = pk),
-        (SELECT string_agg(ROW(i.unique_id, i.sku_id, i.seller_id, i.quantity, i.price_cents,
-                               i.selling_price_cents, i.tax_cents)::text, ',' ORDER BY i.index)
+        (SELECT string_agg(ROW(i.unique_id, i.sku_id, i.seller_id, i.name, i.ref_id, i.quantity,
+                               i.price_cents, i.list_price_cents, i.selling_price_cents,
+                               i.tax_cents, i.is_gift)::text, ',' ORDER BY i.index)
          FROM orders_item i WHERE i.order_id = pk),
-        (SELECT string_agg(ROW(p.payment_id, p.value_cents, p.status, p.captured_cents)::text, ','
-                           ORDER BY p.index)
+        (SELECT string_agg(ROW(p.transaction_id, p.payment_id, p.payment_system, p.group,
+                               p.value_cents, p.installments, p.status, p.captured_cents,
+                               p.tid)::text, ',' ORDER BY p.index)
          FROM orders_payment p WHERE p.order_id = pk),
-        (SELECT string_agg(ROW(p.type, p.invoice_number, p.invoice_value_cents, p.tracking_number,
-                               p.courier, p.is_delivered, p.is_settled)::text, ',' ORDER BY p.index)
+        (SELECT string_agg(ROW(p.type, p.invoice_number, p.invoice_value_cents, p.invoice_key,
+                               p.invoice_url, extract(epoch FROM p.issued_at), p.courier,
+                               p.tracking_number, p.tracking_url,
+                               extract(epoch FROM p.dispatched_at), p.is_delivered,
+                               extract(epoch FROM p.delivered_at), p.is_settled)::text, ',' ORDER BY p.index)
          FROM orders_package p WHERE p.order_id = pk)
     )), 16))::bit(64)::bigint
 $$;
