@@ -251,8 +251,10 @@ def _read(item: ClaimedItem, facts: CallFacts, outcome: Outcome) -> Verdict | Ou
 
 
 def _report_to_breaker(connector: str, outcomes: Sequence[Outcome]) -> None:
-    failures = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
+    failed = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
+    failures = [outcome for outcome in failed if not outcome.is_answer]
     answered = sum(isinstance(outcome, Answered | Refused) for outcome in outcomes)
+    answered += len(failed) - len(failures)
     last_error = failures[-1].cause if failures else ""
     if record_results(connector, answered, len(failures), last_error):
         # The service is back: what failed meanwhile need not wait for minutes of backoff.

@@ -94,7 +94,9 @@ def test_what_is_missing_from_stock_must_be_a_list_of_text() -> None:
 
 @pytest.mark.parametrize("status", [401, 403, 408, 409, 423, 425, 429, 500, 502, 503, 504, 599])
 def test_what_time_or_our_own_settings_mend_is_retried(status: int) -> None:
-    assert read(ANALYSIS, {}, status, "7") == Failed(f"HTTP {status}", 7.0)
+    about_one_call = status in (409, 423, 425)
+    failed = Failed(f"HTTP {status}", 7.0, is_answer=about_one_call)
+    assert read(ANALYSIS, {}, status, "7") == failed
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 410, 413, 422])
@@ -113,7 +115,7 @@ def test_a_refusals_words_are_cut_to_fit_the_inbox() -> None:
 
 
 def test_a_tracking_number_that_the_carrier_does_not_know_is_asked_for_again() -> None:
-    assert read(TRACKING, {}, 404) == Failed("tracking number not known yet")
+    assert read(TRACKING, {}, 404) == Failed("tracking number not known yet", is_answer=True)
 
 
 def test_a_redirect_is_a_failure() -> None:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+import requests
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
@@ -25,6 +26,7 @@ from tests.workflow.stories import (
     status_of,
     steps_of,
 )
+from workflow.connectors.breaker import FAILURES_TO_OPEN
 from workflow.models import ConnectorState, WorkItem
 from workflow.runner import ACTOR, Tally, run_due, run_once
 from workflow.selectors import orders_in_error
@@ -372,6 +374,17 @@ def test_every_order_of_a_mixed_hundred_comes_to_rest(sandbox: ThreadedSandbox) 
     assert {order_id: resting[Flow(order_of(order_id).flow)] for order_id in orders} == reached
     assert not set(reached.values()) & FINAL_STATUSES
     assert sandbox.effects()["doubled"] == []
+
+
+def test_parcels_that_the_carrier_does_not_know_open_no_breaker(sandbox: ThreadedSandbox) -> None:
+    for number in range(FAILURES_TO_OPEN + 1):
+        told = {"trackingNumber": f"X{number}", "known": False}
+        requests.post(f"{sandbox.url}/control/trackings", json=told, timeout=5).raise_for_status()
+        record(place_in(Status.HANDLING), shipment=Shipment(tracking_number=f"X{number}"))
+    run_due()
+    unknown = WorkItem.objects.filter(last_error="tracking number not known yet")
+    assert unknown.count() == FAILURES_TO_OPEN + 1
+    assert not ConnectorState.objects.filter(name="carrier").exists()
 
 
 # Old and new code side by side

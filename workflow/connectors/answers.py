@@ -35,6 +35,8 @@ TRACKING_EVENT_FIELDS = ("date", "city", "state", "description")
 # 409 and 425 are what the IETF draft on idempotency keys and RFC 8470 use for "still at it".
 # 401 and 403 speak of our credentials, not of the order: parking every order would be wrong.
 RETRIED_STATUSES = frozenset({401, 403, 408, 409, 423, 425, 429})
+# These speak of one call: a service is no worse for them, whatever their number.
+ABOUT_ONE_CALL = frozenset({404, 409, 423, 425})
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
 LONGEST_TEXT = 200
 
@@ -50,7 +52,8 @@ def read_answer(
     unknown_yet = status == 404 and call.operation == "tracking"
     if status >= 500 or status in RETRIED_STATUSES or unknown_yet:
         cause = "tracking number not known yet" if unknown_yet else f"HTTP {status}"
-        return Failed(cause, read_retry_after(retry_after, at=at))
+        wait = read_retry_after(retry_after, at=at)
+        return Failed(cause, wait, is_answer=status in ABOUT_ONE_CALL)
     return _read_refusal(status, payload)
 
 

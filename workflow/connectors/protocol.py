@@ -45,11 +45,13 @@ class Failed:
     Nobody knows whether the effect happened: retry with the same key.
 
     `cause` is one of a few constant texts, since the stuck inbox groups by it. `retry_after` is
-    what the service asked for, in seconds.
+    what the service asked for, in seconds. `is_answer`: the service is well and spoke of this one
+    call, which says nothing against the others.
     """
 
     cause: str
     retry_after: float | None = None
+    is_answer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
