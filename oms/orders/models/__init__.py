@@ -1,0 +1,47 @@
+"""
+The order aggregate. Rows are written by services only; nothing here decides anything.
+
+Money is integer minor units (`_cents`). Fields of an incoming document that have no column stay in
+`extra` and are given back as they came.
+"""
+
+from oms.orders.models.order import Order
+from oms.orders.models.parties import Affiliate, SellerPolicy
+from oms.orders.models.parts import (
+    CancellationRequest,
+    Change,
+    ClientProfile,
+    InvoiceType,
+    Item,
+    Note,
+    Package,
+    PackageItem,
+    Payment,
+    PaymentStatus,
+    TrackingEvent,
+)
+from oms.orders.models.runs import Drift, ImportRun, TimelineCheck
+from oms.orders.models.timeline import LedgerEntry, OrderEvent, UnnumberedEvent
+
+__all__ = [
+    "Affiliate",
+    "CancellationRequest",
+    "Change",
+    "ClientProfile",
+    "Drift",
+    "ImportRun",
+    "InvoiceType",
+    "Item",
+    "LedgerEntry",
+    "Note",
+    "Order",
+    "OrderEvent",
+    "Package",
+    "PackageItem",
+    "Payment",
+    "PaymentStatus",
+    "SellerPolicy",
+    "TimelineCheck",
+    "TrackingEvent",
+    "UnnumberedEvent",
+]
