@@ -25,14 +25,14 @@ def forget_what_is_over() -> dict[str, int]:
     forgotten = {
         "sessions": _delete_in_batches(_SESSIONS, {}),
         "task_failures": _delete_in_batches(
-            _TASK_RESULTS, {"kept_for": settings.FORGET_TASK_FAILURES_AFTER}
+            _TASK_RESULTS, {"seconds": settings.FORGET_TASK_FAILURES_AFTER.total_seconds()}
         ),
     }
     logger.info("housekeeping.done", **forgotten)
     return forgotten
 
 
-def _delete_in_batches(statement: str, parameters: dict[str, object]) -> int:
+def _delete_in_batches(statement: str, parameters: dict[str, float]) -> int:
     total = 0
     while True:
         with connection.cursor() as cursor:
@@ -54,6 +54,7 @@ _SESSIONS: Final = """
 _TASK_RESULTS: Final = """
     DELETE FROM django_q_task WHERE id IN (
         SELECT id FROM django_q_task
-        WHERE stopped < statement_timestamp() - %(kept_for)s LIMIT %(batch)s
+        WHERE stopped < statement_timestamp() - make_interval(secs => %(seconds)s)
+        LIMIT %(batch)s
     )
 """
