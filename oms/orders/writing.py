@@ -42,7 +42,7 @@ from oms.orders.numbers import NEXT_SEQUENCES_SQL
 
 Values = tuple[Any, ...]
 # COPY takes two round trips a table, INSERT one for all of them but more of PostgreSQL's time.
-FEW: Final = 50
+FEW: Final = 10
 
 
 def insert_orders(drafts: Sequence[OrderDraft]) -> list[int]:
