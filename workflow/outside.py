@@ -7,15 +7,18 @@ Both are pure over `CallFacts`; `load_facts` reads what a batch needs in five qu
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
+
+from django.db.models.functions import Now
 
 from oms.orders.models import Item, Order, OrderEvent, Package, Payment
 from oms.orders.statuses import Flow
 from workflow.connectors import operations
 from workflow.connectors.protocol import Answered, Call
 from workflow.flows import EVENT_KINDS, Action
+from workflow.retries import tracking_pause
 from workflow.steps import Step
 from workflow.work import ClaimedItem
 
@@ -26,7 +29,6 @@ ASK_AGAIN_AFTER: Final[Mapping[Step, timedelta]] = MappingProxyType(
     {
         T.AUTHORIZE_PAYMENT: timedelta(minutes=1),
         T.CHECK_FRAUD: timedelta(seconds=20),
-        T.FOLLOW_TRACKING: timedelta(minutes=5),
     }
 )
 
@@ -42,6 +44,7 @@ class CallFacts:
     items: tuple[Item, ...]
     payments: tuple[Payment, ...]
     packages: tuple[Package, ...]
+    read_at: datetime
     payment_retries: int = 0
 
     @property
@@ -102,7 +105,11 @@ def load_facts(order_pks: Sequence[int]) -> dict[int, CallFacts]:
             "order_id", flat=True
         )
     )
-    orders = Order.objects.filter(pk__in=pks).only("order_id", "flow", "value_cents", "currency")
+    orders = (
+        Order.objects.filter(pk__in=pks)
+        .only("order_id", "flow", "value_cents", "currency")
+        .annotate(read_at=Now())
+    )
     return {
         order.pk: CallFacts(
             order_id=order.order_id,
@@ -112,6 +119,7 @@ def load_facts(order_pks: Sequence[int]) -> dict[int, CallFacts]:
             items=tuple(items.get(order.pk, ())),
             payments=tuple(payments.get(order.pk, ())),
             packages=tuple(packages.get(order.pk, ())),
+            read_at=order.read_at,
             payment_retries=retries.get(order.pk, 0),
         )
         for order in orders
@@ -361,7 +369,14 @@ def _follow_tracking(item: ClaimedItem, facts: CallFacts) -> Call | Verdict:
 
 
 def _read_tracking(item: ClaimedItem, facts: CallFacts, body: Mapping[str, Any]) -> Verdict:
-    again = None if body["delivered"] else ASK_AGAIN_AFTER[item.step]
+    package = _package(item, facts)
+    if package is None or body["delivered"]:
+        return Verdict(record=Record(tracking=body))
+    # A number may be told long after the invoice.
+    began = max(package.created_at, package.dispatched_at or package.created_at)
+    again = tracking_pause(facts.read_at - began)
+    if again is None:
+        return Verdict(park="parcel not delivered", reason="The carrier has had it for too long.")
     return Verdict(again=again, record=Record(tracking=body))
 
 

@@ -100,6 +100,7 @@ def all_facts(flow: Flow) -> Iterator[CallFacts]:
             items=(Item(unique_id="A", sku_id="18", seller_id="1", quantity=1),),
             payments=(Payment(payment_id="P", value_cents=VALUE_CENTS, status=payment_status),),
             packages=packages,
+            read_at=AT,
         )
 
 
@@ -111,6 +112,7 @@ def _package(pk: int, value_cents: int, *, is_settled: bool = False) -> Package:
         invoice_value_cents=value_cents,
         tracking_number="T1",
         is_settled=is_settled,
+        created_at=AT,
     )
 
 

@@ -1,6 +1,8 @@
+from datetime import timedelta
+
 import pytest
 
-from workflow.retries import LONGEST_DELAY_SECONDS, retry_delay
+from workflow.retries import LONGEST_DELAY_SECONDS, retry_delay, tracking_pause
 
 MANY = range(200)
 
@@ -33,3 +35,23 @@ def test_a_services_own_wish_is_honored_within_limits(
 ) -> None:
     for _ in MANY:
         assert least <= retry_delay(1, retry_after=retry_after) <= most
+
+
+@pytest.mark.parametrize(
+    ("age", "minutes"),
+    [
+        (timedelta(seconds=-5), 5),  # dispatched in a moment, says the ERP
+        (timedelta(0), 5),
+        (timedelta(hours=2), 30),
+        (timedelta(days=3), 120),
+        (timedelta(days=59), 720),
+    ],
+)
+def test_the_older_a_parcel_the_longer_until_it_is_asked_for_again(
+    age: timedelta, minutes: int
+) -> None:
+    assert tracking_pause(age) == timedelta(minutes=minutes)
+
+
+def test_a_parcel_that_never_comes_is_asked_for_no_more() -> None:
+    assert tracking_pause(timedelta(days=60)) is None

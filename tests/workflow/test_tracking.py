@@ -180,6 +180,16 @@ def test_the_carrier_is_asked_until_it_delivered(sandbox: ThreadedSandbox) -> No
     assert status_of(order_id) == Status.INVOICED
 
 
+def test_a_parcel_that_never_comes_waits_for_a_person(sandbox: ThreadedSandbox) -> None:
+    order_id = shipped(tracking_number="BKSRN000000001")
+    Package.objects.update(created_at=database_now() - timedelta(days=61))
+    run_due()
+    item = WorkItem.objects.get(step=Step.FOLLOW_TRACKING)
+    assert (item.cause, item.parked_at is None) == ("parcel not delivered", False)
+    skip_work(item_pks=[item.pk], reason="lost and paid back", actor="user:ana")
+    assert Step.FOLLOW_TRACKING not in steps_of(order_id)
+
+
 def test_a_parcel_that_no_carrier_knows_can_be_let_go() -> None:
     order_id = shipped(tracking_number="BR1")
     item = WorkItem.objects.get(step=Step.FOLLOW_TRACKING)
