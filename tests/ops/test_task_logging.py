@@ -1,4 +1,5 @@
 import logging
+from typing import Any
 
 import pytest
 import structlog
@@ -15,6 +16,7 @@ def test_a_workers_lines_name_the_task_while_it_runs(caplog: pytest.LogCaptureFi
         post_execute_in_worker.send(sender="django_q", func=None, task=task)
         logger.info("idle")
 
-    during, after = (record.msg for record in caplog.records if record.name == "workflow.runner")
+    lines: list[Any] = [r.msg for r in caplog.records if r.name == "workflow.runner"]
+    during, after = lines
     assert (during["task_id"], during["task"]) == ("f00", "red-fox")
     assert "task_id" not in after
