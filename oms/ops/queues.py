@@ -54,7 +54,8 @@ def progress_ages(cluster: str) -> dict[str, float]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT instance, extract(epoch FROM clock_timestamp() - beat_at)"
-            " FROM ops_heartbeat WHERE role = %s AND beat_at > clock_timestamp() - %s",
-            [cluster, LONGEST_REMEMBERED],
+            " FROM ops_heartbeat WHERE role = %s AND beat_at > clock_timestamp()"
+            " - make_interval(secs => %s)",
+            [cluster, LONGEST_REMEMBERED.total_seconds()],
         )
         return {instance: float(age) for instance, age in cursor.fetchall()}

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from deploy.processes import children_of
 from tests.faults.processes import (
     READING_A_PIPE,
     WAITING_FOR_A_LOCK,
-    children_of,
     descendants_of,
     is_blocked_in,
     is_running,

@@ -50,7 +50,9 @@ def processes_marked(mark: str) -> Iterator[int]:
                     yield int(entry.name)
 
 
-def wait_until(look: Callable[[], T], *, seconds: float, what: str, every: float = 0.05) -> T:
+def wait_until(
+    look: Callable[[], T | None], *, seconds: float, what: str, every: float = 0.05
+) -> T:
     """This function will look until the answer is truthy and return it; else fail, saying what."""
     ends_at = time.monotonic() + seconds
     while True:

@@ -15,6 +15,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +214,7 @@ class Rig:
         if self._query is None or self._query.closed:
             self._query = psycopg.connect(self.postgres.url(user="postgres"), autocommit=True)
         try:
-            cursor = self._query.execute(sql, parameters)  # type: ignore[arg-type]
+            cursor = self._query.execute(sql, parameters)
             return cursor.fetchall() if cursor.description else []
         except psycopg.OperationalError:
             self.forget_connection()
@@ -234,7 +235,14 @@ class Rig:
     def forget_work(self) -> None:
         """This function will leave the next test no work of this one."""
         for table in ("workflow_workitem", "django_q_ormq", "workflow_connectorstate"):
+            wait_until(partial(self._emptied, table), seconds=20, what=f"{table} is empty")
+
+    def _emptied(self, table: str) -> bool:
+        # Workers that go on lock rows in another order than this: one of us gives way.
+        with contextlib.suppress(psycopg.errors.DeadlockDetected):
             self.query(f"DELETE FROM {table}")
+            return True
+        return False
 
     # What became of the orders
 
@@ -325,6 +333,9 @@ class Rig:
                 past.operation for past in book.of_order(order_id) if past.is_effective
             )
         return orders
+
+    def effects_of(self, order_id: str) -> Counter[str]:
+        return self.effects().get(order_id, Counter())
 
     def doubled_effects(self) -> list[Any]:
         """This function will ask the sandbox which effects happened under more than one key."""

@@ -89,7 +89,7 @@ class Killer:
             "whole cluster": (2, lambda: os.killpg(self.cluster.group(), signal.SIGKILL)),
             "SIGTERM to the group": (1, lambda: os.killpg(self.cluster.group(), signal.SIGTERM)),
             "SIGSTOP of a child": (2, self._stop_child),
-            "queued tasks deleted": (2, lambda: self.rig.query("DELETE FROM django_q_ormq")),
+            "queued tasks deleted": (2, self._delete_tasks),
             "PostgreSQL": (2, self._kill_postgres),
             "PostgreSQL backend": (2, self._kill_backend),
             "sandbox": (2, self._kill_sandbox),
@@ -156,6 +156,9 @@ class Killer:
             self.cluster.process.wait(5)
         wait_until_gone(everybody, seconds=10, what="orphans of a killed supervisor")
         self.cluster.start()
+
+    def _delete_tasks(self) -> None:
+        self.rig.query("DELETE FROM django_q_ormq")
 
     def _kill_postgres(self) -> None:
         self.rig.postgres.kill()

@@ -99,7 +99,7 @@ def test_an_authorization_that_lands_after_the_cancellation_is_undone(rig: Rig) 
         assert money_held(rig, order_id) == 0
         held.set()
         wait_until(
-            lambda: rig.effects().get(order_id, {}).get("authorization"),
+            lambda: rig.effects_of(order_id)["authorization"],
             seconds=20,
             what="the authorization lands late",
         )
@@ -143,10 +143,10 @@ def has_status(order_id: str, status: Status) -> bool:
 
 def money_held(rig: Rig, order_id: str) -> int:
     """This function will count authorizations that nobody has voided."""
-    effects = rig.effects().get(order_id, {})
-    return int(effects.get("authorization", 0) - effects.get("void", 0))
+    effects = rig.effects_of(order_id)
+    return effects["authorization"] - effects["void"]
 
 
 def stock_held(rig: Rig, order_id: str) -> int:
-    effects = rig.effects().get(order_id, {})
-    return int(effects.get("reservation", 0) - effects.get("release", 0))
+    effects = rig.effects_of(order_id)
+    return effects["reservation"] - effects["release"]
