@@ -29,13 +29,14 @@ from oms.backoffice.stuck_groups import (
 from oms.backoffice.waiting import step_words
 from workflow.models import WorkItem
 from workflow.services.repair import Repaired, retry_work, skip_work
-from workflow.steps import ACTION_WHEN_SKIPPED, Step
+from workflow.steps import ACTION_WHEN_SKIPPED, UNBOUND_STEPS
 
 REPAIRS: Final = {"retry": retry_work, "skip": skip_work}
 LABELS: Final = {"retry": "Retry", "skip": "Skip the step"}
 EFFECTS: Final = {
     "retry": "Starts fresh: attempts are counted from zero, and a worker takes it at once.",
-    "skip": "The order goes on as if the outside service had agreed. Nothing is called.",
+    "skip": "The order goes on as if the outside service had agreed, or as if there were nothing "
+    "to do. Nothing is called.",
 }
 
 
@@ -81,7 +82,7 @@ def stuck_items(request: HttpRequest) -> HttpResponse:
         "items": items,
         "limit": MOST_REPAIRED_AT_ONCE,
         "may_repair": may(request, May.REPAIR_WORK),
-        "can_skip": step in ACTION_WHEN_SKIPPED,
+        "can_skip": can_skip(step),
         "back": urlencode({"kind": kind, "cause": cause, "step": step}),
     }
     return TemplateResponse(request, "backoffice/stuck_items.html", context)
@@ -132,7 +133,7 @@ def preview_of(repair: str, pks: Sequence[int]) -> RepairPreview:
     for item in items:
         if repair == "retry" and item.leased_until and item.leased_until > now:
             obstacles["A worker is at it right now."] += 1
-        elif repair == "skip" and item.step not in ACTION_WHEN_SKIPPED:
+        elif repair == "skip" and not can_skip(item.step):
             obstacles[f"To {step_words(item.step)} cannot be skipped."] += 1
         else:
             possible.append(item)
@@ -146,7 +147,8 @@ def stuck_badge(request: HttpRequest) -> str:
 
 
 def can_skip(step: str) -> bool:
-    return step in set(Step) and Step(step) in ACTION_WHEN_SKIPPED
+    """This function will tell whether the workflow lets staff skip a step."""
+    return step in ACTION_WHEN_SKIPPED or step in UNBOUND_STEPS
 
 
 def _tell(request: HttpRequest, label: str, repaired: Repaired) -> None:

@@ -126,6 +126,16 @@ def test_a_group_is_repaired_together_after_a_preview(login: Login) -> None:
     assert AuditEntry.objects.filter(action="work.retried").count() == 2
 
 
+def test_a_parcel_that_no_carrier_knows_can_be_skipped(login: Login) -> None:
+    parcel = _parked("follow-tracking: tracking number not known yet")
+    WorkItem.objects.filter(pk=parcel.pk).update(step=Step.FOLLOW_TRACKING, connector="carrier")
+    given = {"repair": "skip", "item": [parcel.pk], "reason": "delivered by hand"}
+    assert login("Supervisor").post(REPAIR, {**given, "confirmed": "1"}).status_code == 302
+    assert not WorkItem.objects.filter(pk=parcel.pk).exists()
+    preview = login("Supervisor").post(REPAIR, given).context["preview"]
+    assert preview.obstacles == [("The work is done already.", 1)]
+
+
 def test_what_cannot_be_skipped_is_told_beforehand(login: Login) -> None:
     fraud = _item(place_in(Status.APPROVE_PAYMENT), parked_at=timezone.now(), cause="x")
     other = _parked("x")
