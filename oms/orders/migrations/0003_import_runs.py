@@ -5,47 +5,71 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('orders', '0002_ledger_rules'),
+        ("orders", "0002_ledger_rules"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='order',
-            name='order_group',
+            model_name="order",
+            name="order_group",
             field=models.CharField(max_length=160),
         ),
         migrations.AlterField(
-            model_name='order',
-            name='order_id',
+            model_name="order",
+            name="order_id",
             field=models.CharField(max_length=160, unique=True),
         ),
         migrations.AlterField(
-            model_name='order',
-            name='seller_order_id',
+            model_name="order",
+            name="seller_order_id",
             field=models.CharField(blank=True, max_length=160),
         ),
         migrations.CreateModel(
-            name='ImportRun',
+            name="ImportRun",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('fingerprint', models.CharField(max_length=64)),
-                ('file_name', models.CharField(max_length=255)),
-                ('state', models.CharField(choices=[('running', 'Running'), ('interrupted', 'Interrupted'), ('finished', 'Finished')], default='running', max_length=20)),
-                ('actor', models.CharField(max_length=160)),
-                ('line', models.PositiveBigIntegerField(default=0)),
-                ('offset', models.PositiveBigIntegerField(default=0)),
-                ('imported_count', models.PositiveBigIntegerField(default=0)),
-                ('skipped_count', models.PositiveBigIntegerField(default=0)),
-                ('rejected_count', models.PositiveBigIntegerField(default=0)),
-                ('rejects_path', models.CharField(max_length=1000)),
-                ('rejects_bytes', models.PositiveBigIntegerField(default=0)),
-                ('started_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('finished_at', models.DateTimeField(null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("fingerprint", models.CharField(max_length=64)),
+                ("file_name", models.CharField(max_length=255)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("running", "Running"),
+                            ("interrupted", "Interrupted"),
+                            ("finished", "Finished"),
+                        ],
+                        default="running",
+                        max_length=20,
+                    ),
+                ),
+                ("actor", models.CharField(max_length=160)),
+                ("line", models.PositiveBigIntegerField(default=0)),
+                ("offset", models.PositiveBigIntegerField(default=0)),
+                ("imported_count", models.PositiveBigIntegerField(default=0)),
+                ("skipped_count", models.PositiveBigIntegerField(default=0)),
+                ("rejected_count", models.PositiveBigIntegerField(default=0)),
+                ("rejects_path", models.CharField(max_length=1000)),
+                ("rejects_bytes", models.PositiveBigIntegerField(default=0)),
+                (
+                    "started_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                ("finished_at", models.DateTimeField(null=True)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(condition=models.Q(('state', 'finished'), _negated=True), fields=('fingerprint',), name='import_of_a_file_open_once')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "finished"), _negated=True),
+                        fields=("fingerprint",),
+                        name="import_of_a_file_open_once",
+                    )
+                ],
             },
         ),
     ]
