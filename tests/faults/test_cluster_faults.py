@@ -225,3 +225,13 @@ def test_a_cluster_that_stands_still_beside_a_working_one_is_replaced(
     wait_until(
         lambda: cluster.main not in (0, before), seconds=120, what="the dead one is replaced"
     )
+
+
+@variant
+def test_a_host_on_which_a_start_takes_longer_than_the_limit_still_gets_a_cluster(
+    rig: Rig, place: Place, settle: Settle
+) -> None:
+    order_ids = place(ORDERS)
+    since = time.monotonic()
+    rig.start_cluster(WORKFLOW_STUCK_SECONDS="1")
+    settle(order_ids, since=since, fault="limit of silence shorter than a start")
