@@ -24,7 +24,7 @@ def sections() -> dict[str, Callable[[Rig], Iterator[Measurement]]]:
     # Imported here: these modules need settings, which need the rig's database.
     from tests.bench.admin_pages import measure_admin
     from tests.bench.memory import measure_memory
-    from tests.bench.moving import measure_first_move, measure_moving
+    from tests.bench.moving import measure_moving
     from tests.bench.numbering import measure_numbering
     from tests.bench.placing import measure_placing
     from tests.bench.plans import measure_plans
@@ -34,7 +34,6 @@ def sections() -> dict[str, Callable[[Rig], Iterator[Measurement]]]:
         "placing": measure_placing,
         "transitions": measure_transitions,
         "moving": measure_moving,
-        "first-move": measure_first_move,
         "numbering": measure_numbering,
         "admin": measure_admin,
         "plans": measure_plans,

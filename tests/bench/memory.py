@@ -3,6 +3,7 @@
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 from tests.bench.measuring import PROC, Measurement, pids_below, watching_others
 from tests.bench.moving import close_connectors
@@ -21,17 +22,15 @@ def measure_memory(rig: Rig) -> Iterator[Measurement]:
     """
     close_connectors(rig)
     headers = credentials()
-    with (
-        watching_others() as others,
-        rig.cluster() as workflow,
-        rig.cluster("backoffice") as backoffice,
-        rig.web() as web,
-    ):
-        roles = {"web": web.process, "workflow": workflow, "backoffice": backoffice}
-        time.sleep(SETTLING_SECONDS)
+    with watching_others() as others, rig.web() as web, ExitStack() as clusters:
+        names = ["workflow"] if rig.size.is_smoke else ["workflow", "backoffice"]
+        roles = {name: clusters.enter_context(rig.cluster(name)) for name in names}
+        roles["web"] = web.process
+        settling = 0.1 if rig.size.is_smoke else SETTLING_SECONDS
+        time.sleep(settling)
         idle = {name: _pss_mib(process) for name, process in roles.items()}
         place(web, headers, bodies(Counter(), rig.size.scaled(10_000, 200), 50))
-        time.sleep(SETTLING_SECONDS)
+        time.sleep(settling)
         loaded = {name: _pss_mib(process) for name, process in roles.items()}
         processes = {name: len(pids_below(process.pid)) for name, process in roles.items()}
     for name in roles:

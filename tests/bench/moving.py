@@ -26,16 +26,26 @@ PATIENCE_SECONDS: Final = 300.0
 
 
 def measure_moving(rig: Rig) -> Iterator[Measurement]:
+    """This function will measure moves a second, then, on the same cluster at rest, single waits."""
+    close_connectors(rig)
+    Affiliate.objects.get_or_create(
+        affiliate_id=AFFILIATE, defaults={"name": "Bench", "flow": "complete"}
+    )
+    with rig.cluster():
+        yield from _many_moves(rig)
+        yield from _first_moves(rig)
+
+
+def _many_moves(rig: Rig) -> Iterator[Measurement]:
     """
-    This function will measure moves of the inside step that closes the window to cancel.
+    Moves of the inside step that closes the window to cancel.
 
     It calls nobody, and the order rests after it: one order is one move.
     """
-    close_connectors(rig)
     count = rig.size.scaled(rig.size.pool, 300)
     cluster, loop, per_task = [], [], []
-    with rig.cluster(), watching_others() as others:
-        _through_cluster(rig, max(count // 10, 100))
+    _through_cluster(rig, max(count // 10, 100))
+    with watching_others() as others:
         for _ in range(rig.size.rounds):
             cluster.append(_through_cluster(rig, count))
             loop.append(_in_a_loop(rig, count))
@@ -59,15 +69,12 @@ def measure_moving(rig: Rig) -> Iterator[Measurement]:
     )
 
 
-def measure_first_move(rig: Rig) -> Iterator[Measurement]:
-    """This function will measure, on an idle system, from the placing's return to the first move."""
-    close_connectors(rig)
-    Affiliate.objects.get_or_create(
-        affiliate_id=AFFILIATE, defaults={"name": "Bench", "flow": "complete"}
-    )
+def _first_moves(rig: Rig) -> Iterator[Measurement]:
+    """From the return of placing to the order's first move, one order after another."""
+    reset_pool(rig)
     counter, chance = Counter(), random.Random(1)
     waits: list[float] = []
-    with rig.cluster(), rig.owner() as other, watching_others() as others:
+    with rig.owner() as other, watching_others() as others:
         for _ in range(rig.size.scaled(200, 10)):
             time.sleep(chance.uniform(0.02, 0.3))
             waits.append(_wait_of_one(counter, other))

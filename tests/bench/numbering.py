@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from oms.orders.ledger import NUMBERING_BATCH, has_unnumbered_events, number_events
 from tests.bench.capturing import as_text, captured
 from tests.bench.measuring import Measurement, watching_others
-from tests.bench.rig import Rig, pgbench
+from tests.bench.pgbench import pgbench
+from tests.bench.rig import Rig
 from tests.bench.transitions import keep_queue_full, start_handling_script
 
 

@@ -8,13 +8,11 @@ import hashlib
 import http.client
 import json
 import os
-import re
 import secrets
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,7 +22,6 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from deploy.accounts import run_as
 from deploy.postgres import DATABASE, OWNER, SUPERUSER, Postgres
 from tests.bench.sizes import Size
 
@@ -109,6 +106,7 @@ class Rig:
             *("--bind", f"127.0.0.1:{port}"),
             BULKHEAD_ROLE="web",
             PORT=str(port),
+            WEB_CONCURRENCY="1" if self.size.is_smoke else "2",
         )
         try:
             _wait_for_answer(port, process)
@@ -265,35 +263,3 @@ def _wait_for(
             return
         time.sleep(0.05)
     raise RuntimeError("The cluster did not start: see roles.log.")
-
-
-def pgbench(rig: Rig, script: str, *, clients: int, seconds: float = 0, times: int = 0) -> float:
-    """
-    This function will run a script in pgbench and return its transactions a second.
-
-    For so many seconds, or so many times per client. The simple protocol is what Django's driver
-    uses: values inside the statement.
-    """
-    if rig.size.is_smoke:
-        times = times or 20
-    with tempfile.TemporaryDirectory(prefix="bulkhead-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        path = folder / "script.sql"
-        path.write_text(script)
-        path.chmod(0o644)
-        options = ["-n", "-M", "simple", "-c", str(clients), "-j", str(min(clients, 2))]
-        options += ["-t", str(times)] if times else ["-T", str(max(1, round(seconds)))]
-        done = run_as(
-            rig.server.account,
-            [
-                *(rig.server.binaries.path / "pgbench", *options),
-                *("-f", path),
-                *("-h", rig.server.socket_dir, "-U", OWNER, DATABASE),
-            ],
-        )
-    found = re.search(r"tps = ([\d.]+)", done.stdout)
-    failed = re.search(r"number of failed transactions: ([1-9]\d*)", done.stdout)
-    if done.returncode != 0 or found is None or failed:
-        raise RuntimeError(f"pgbench: {done.stdout[-500:]} {done.stderr[-2000:]}")
-    return float(found[1])

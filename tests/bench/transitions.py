@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from django.db import transaction
 
 from oms.orders.locks import lock_orders
 from tests.bench.capturing import captured, transition_script
 from tests.bench.measuring import Measurement, in_turns
+from tests.bench.pgbench import pgbench
 from tests.bench.racing import rate_of
-from tests.bench.rig import Rig, pgbench
+from tests.bench.rig import Rig
 from workflow.announcing import CLUSTER, ENOUGH_TASKS, announce
 from workflow.flows import Action
 from workflow.moves import Change, write_changes
@@ -28,10 +30,8 @@ def measure_transitions(rig: Rig) -> Iterator[Measurement]:
         yield in_turns(
             f"transition, {clients} at once",
             unit="a second",
-            ours=lambda seconds, clients=clients: _singles(rig, clients, seconds),
-            limit=lambda seconds, clients=clients: pgbench(
-                rig, script, clients=clients, seconds=seconds
-            ),
+            ours=partial(_singles, rig, clients),
+            limit=partial(_in_pgbench, rig, script, clients),
             limit_is="the same statements in pgbench",
             goal=SINGLE_GOAL if clients == 1 else None,
             rounds=rig.size.rounds,
@@ -42,10 +42,8 @@ def measure_transitions(rig: Rig) -> Iterator[Measurement]:
         yield in_turns(
             f"transitions in batches of {BATCH}, {clients} at once",
             unit="a second",
-            ours=lambda seconds, clients=clients: _batches(rig, clients, seconds),
-            limit=lambda seconds, clients=clients: pgbench(
-                rig, script, clients=clients, seconds=seconds
-            ),
+            ours=partial(_batches, rig, clients),
+            limit=partial(_in_pgbench, rig, script, clients),
             limit_is="single transitions in pgbench",
             goal=BATCH_GOAL if clients == 1 else None,
             rounds=rig.size.rounds,
@@ -121,6 +119,10 @@ def _singles(rig: Rig, clients: int, seconds: float) -> float:
         return done
 
     return rate_of(work, clients=clients, seconds=seconds)
+
+
+def _in_pgbench(rig: Rig, script: str, clients: int, seconds: float) -> float:
+    return pgbench(rig, script, clients=clients, seconds=seconds)
 
 
 def _batches(rig: Rig, clients: int, seconds: float) -> float:
