@@ -10,6 +10,7 @@ is a group that stands still while another cluster on the same queue does all th
 
 import contextlib
 import ctypes
+import math
 import os
 import signal
 import socket
@@ -102,6 +103,7 @@ class ClusterSupervisor:
         self._fruitless = 0
         self._start_at = 0.0
         self._watched_since = 0.0
+        self._reported_at = -math.inf
         self._beat_at = 0.0
         self._is_silent = False
         self._is_stopping = False
@@ -204,8 +206,12 @@ class ClusterSupervisor:
         watched = time.monotonic() - self._watched_since
         ages = progress_ages(self.name)
         ours = [age for name, age in ages.items() if self._is_ours(name)]
-        # What was reported before we began to watch is no news of this group.
-        idle, own = min([watched, *ages.values()]), min([watched, *ours])
+        if ours:
+            self._reported_at = max(self._reported_at, time.monotonic() - min(ours))
+        # What was reported before we began to watch is no news of this group. What a worker of it
+        # reported counts on when that worker has ended, as each does after `recycle` tasks.
+        own = min(watched, time.monotonic() - self._reported_at)
+        idle = min([own, *ages.values()])
         self._is_silent = own >= self.beat_seconds
         if idle >= self._patience():
             logger.error("cluster.stuck", cluster=self.name, seconds=round(idle, 1))
