@@ -123,9 +123,9 @@ class Supervisor:
         finally:
             os.close(writing)
 
-    def run(self, name: str, command: Sequence[str]) -> None:
+    def run(self, name: str, command: Sequence[str], *, role: str = "command") -> None:
         """This function will run a command to its end; raises when it fails or a stop is asked."""
-        process = self.spawn(name, command, {"BULKHEAD_ROLE": "command"})
+        process = self.spawn(name, command, {"BULKHEAD_ROLE": role})
         while process.poll() is None:
             self.output.pump(TICK_SECONDS)
             if self.stop_requested:

@@ -104,7 +104,9 @@ def run(plan: Plan) -> int:
             server = start_postgres(supervisor, plan)
         supervisor.environment |= environment_for(plan, server)
         wait_for_database(supervisor)
-        supervisor.run("migrate", (*MANAGE, "migrate", "--no-input", "--verbosity", "1"))
+        supervisor.run(
+            "migrate", (*MANAGE, "migrate", "--no-input", "--verbosity", "1"), role="migrate"
+        )
         credentials = first_data(supervisor, plan)
         start_roles(supervisor, plan, credentials)
         announce_when_ready(supervisor, plan, credentials)

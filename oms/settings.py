@@ -1,5 +1,6 @@
 """Every setting of the project. Values come from the environment through `oms.env`."""
 
+import math
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +24,7 @@ from oms.ops.logs import logging_config
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # Process
-ROLES = ("web", "workflow", "backoffice", "sandbox", "command")
+ROLES = ("web", "workflow", "backoffice", "sandbox", "migrate", "command")
 ROLE = env_choice("BULKHEAD_ROLE", "command", ROLES)
 DEBUG = env_bool("DEBUG", False)
 SECRET_KEY = env_secret("SECRET_KEY") or ""
@@ -109,7 +110,7 @@ _options["options"] = " ".join(
         (
             str(_options.get("options", "")),
             f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
-            "-c lock_timeout=5000" if ROLE in {"web", "workflow"} else "",
+            "-c lock_timeout=5000" if ROLE in {"web", "workflow", "migrate"} else "",
             "-c idle_in_transaction_session_timeout=30000" if ROLE in {"web", "workflow"} else "",
             f"-c idle_session_timeout={IDLE_SESSION_SECONDS}s" if ROLE == "workflow" else "",
         ),
@@ -128,7 +129,9 @@ DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Task clusters. Why each value: docs/adr/0004-task-clusters.md
-TASK_TIMEOUT_SECONDS = 30
+CONNECTOR_TIMEOUT_SECONDS = env_float("CONNECTOR_TIMEOUT_SECONDS", 5.0, minimum=0.1)
+# A task runs for 5 s and may then be in a round in which all four connectors hang.
+TASK_TIMEOUT_SECONDS = max(30, math.ceil(10 + 4 * (CONNECTOR_TIMEOUT_SECONDS + 1)))
 _cluster = {
     "orm": "default",
     "workers": env_int("WORKFLOW_WORKERS", 3, minimum=1),
@@ -173,6 +176,11 @@ CLUSTER_STUCK_SECONDS = {
     "workflow": env_float("WORKFLOW_STUCK_SECONDS", 20.0, minimum=1.0),
     "backoffice": env_float("BACKOFFICE_STUCK_SECONDS", 120.0, minimum=1.0),
 }
+if CLUSTER_STUCK_SECONDS["workflow"] < CONNECTOR_TIMEOUT_SECONDS + 5:
+    raise ImproperlyConfigured(
+        f"WORKFLOW_STUCK_SECONDS={CLUSTER_STUCK_SECONDS['workflow']}: expected "
+        f"CONNECTOR_TIMEOUT_SECONDS ({CONNECTOR_TIMEOUT_SECONDS}) and 5 more, else good work is killed."
+    )
 FORGET_INSTANCES_AFTER = timedelta(days=1)
 FORGET_TASK_FAILURES_AFTER = timedelta(days=env_int("TASK_FAILURES_KEPT_DAYS", 30, minimum=1))
 # What runs every day, at which hour (UTC). Written by `oms.ops.schedules`.
@@ -213,7 +221,6 @@ CONNECTORS = {
     "stock": env_str("STOCK_URL", f"{SANDBOX_URL}/stock"),
     "carrier": env_str("CARRIER_URL", f"{SANDBOX_URL}/carrier"),
 }
-CONNECTOR_TIMEOUT_SECONDS = env_float("CONNECTOR_TIMEOUT_SECONDS", 5.0, minimum=0.1)
 if WORK_LEASE_SECONDS < CONNECTOR_TIMEOUT_SECONDS + 2:
     raise ImproperlyConfigured(
         f"WORK_LEASE_SECONDS={WORK_LEASE_SECONDS}: expected CONNECTOR_TIMEOUT_SECONDS "

@@ -110,6 +110,8 @@ SHIPPING: Final[dict[tuple[Status, Action], Status]] = {
     (S.HANDLING,                        A.REQUEST_CANCELLATION):        S.CANCELLATION_REQUESTED,
     (S.READY_FOR_INVOICING,             A.RECORD_INVOICE):              S.INVOICE,
     (S.READY_FOR_INVOICING,             A.REQUEST_CANCELLATION):        S.CANCELLATION_REQUESTED,
+    # ERPs send parts one after the other: the next may come while the last is being captured.
+    (S.INVOICE,                         A.RECORD_INVOICE):              S.INVOICE,
     (S.INVOICE,                         A.SETTLE_INVOICE):              S.INVOICED,
     (S.INVOICE,                         A.SETTLE_PART):                 S.HANDLING,
     (S.CANCELLATION_REQUESTED,          A.ACCEPT_CANCELLATION):         S.CANCEL,
@@ -137,6 +139,7 @@ SELLING: Final[dict[tuple[Status, Action], Status]] = {
     (S.WAITING_FOR_SELLER_DECISION,     A.DENY_CANCELLATION):           S.PAYMENT_APPROVED,
     (S.WAITING_FOR_SELLER_DECISION,     A.RECORD_INVOICE):              S.INVOICE_AFTER_CANCELLATION_DENY,
     (S.INVOICE_AFTER_CANCELLATION_DENY, A.VERIFY_INVOICE):              S.INVOICE,
+    (S.INVOICE,                         A.RECORD_INVOICE):              S.INVOICE,
     (S.INVOICE,                         A.SETTLE_INVOICE):              S.INVOICED,
     (S.INVOICE,                         A.SETTLE_PART):                 S.PAYMENT_APPROVED,
     (S.CANCEL,                          A.FINISH_CANCELLATION):         S.CANCELED,

@@ -114,8 +114,9 @@ def test_a_refusals_words_are_cut_to_fit_the_inbox() -> None:
     assert refused == Refused("E" * 200, "m" * 200)
 
 
-def test_a_tracking_number_that_the_carrier_does_not_know_is_asked_for_again() -> None:
-    assert read(TRACKING, {}, 404) == Failed("tracking number not known yet", is_answer=True)
+def test_a_tracking_number_that_the_carrier_does_not_know_yet_is_no_news() -> None:
+    no_news = {"delivered": False, "deliveredAt": None, "events": ()}
+    assert read(TRACKING, {}, 404) == Answered(no_news)
 
 
 def test_a_redirect_is_a_failure() -> None:

@@ -190,12 +190,28 @@ def test_a_denied_capture_parks_the_order_until_somebody_looked(sandbox: Threade
     event = last_event(order_id)
     assert (event.kind, event.status) == ("work.parked", Status.INVOICE)
     assert event.data == {"step": "settle-invoice", "cause": "capture denied"}
-    with refused(order_id, TransitionNotAllowed):
+    with refused(order_id, InvalidInput):
         record(order_id, "NF-2", 1)
     retry_work(item_pks=[item.pk], reason="the bank called back", actor="user:ann")
     run_due()
     # The sandbox answers the same call with the same answer: the effect's key has not changed.
     assert WorkItem.objects.get(step=Step.SETTLE_INVOICE).cause == "capture denied"
+
+
+def test_a_part_may_come_while_the_part_before_is_being_captured(
+    sandbox: ThreadedSandbox,
+) -> None:
+    order_id = place_in(Status.HANDLING)
+    record(order_id, "NF-1", 400)
+
+    record(order_id, "NF-2", 600)
+    assert status_of(order_id) is Status.INVOICE
+    run_due()
+
+    assert status_of(order_id) is Status.INVOICED
+    captures = [e for e in sandbox.effects(order_id)["effects"] if e["operation"] == "capture"]
+    assert len(captures) == 2
+    assert set(Package.objects.values_list("is_settled", flat=True)) == {True}
 
 
 # Lines

@@ -61,7 +61,7 @@ def test_a_move_of_the_table_writes_row_event_and_work(
     assert (event.seq, event.kind, event.actor) == (after.version, EVENT_KINDS[action], ACTOR)
     assert (event.status, event.last_status, event.reason) == (reached, origin, "because")
     assert event.last_change_at == before.last_change_at
-    assert event.changes == {"status": [origin, reached]}
+    assert event.changes == ({} if origin is reached else {"status": [origin, reached]})
     assert steps_of(order_id) - UNBOUND_STEPS == {
         opening.step for opening in openings_of(flow, reached)
     }

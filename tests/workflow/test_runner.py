@@ -382,8 +382,8 @@ def test_parcels_that_the_carrier_does_not_know_open_no_breaker(sandbox: Threade
         requests.post(f"{sandbox.url}/control/trackings", json=told, timeout=5).raise_for_status()
         record(place_in(Status.HANDLING), shipment=Shipment(tracking_number=f"X{number}"))
     run_due()
-    unknown = WorkItem.objects.filter(last_error="tracking number not known yet")
-    assert unknown.count() == FAILURES_TO_OPEN + 1
+    asked = WorkItem.objects.filter(step=Step.FOLLOW_TRACKING, attempts=0, fence__gt=0)
+    assert asked.count() == FAILURES_TO_OPEN + 1
     assert not ConnectorState.objects.filter(name="carrier").exists()
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -36,7 +37,10 @@ TRACKING_EVENT_FIELDS = ("date", "city", "state", "description")
 # 401 and 403 speak of our credentials, not of the order: parking every order would be wrong.
 RETRIED_STATUSES = frozenset({401, 403, 408, 409, 423, 425, 429})
 # These speak of one call: a service is no worse for them, whatever their number.
-ABOUT_ONE_CALL = frozenset({404, 409, 423, 425})
+ABOUT_ONE_CALL = frozenset({409, 423, 425})
+NO_NEWS: Mapping[str, Any] = MappingProxyType(
+    {"delivered": False, "deliveredAt": None, "events": ()}
+)
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
 LONGEST_TEXT = 200
 
@@ -49,11 +53,12 @@ def read_answer(
         return _read_success(call, payload)
     if 300 <= status < 400:
         return Failed(f"redirected (HTTP {status}): redirects are not followed")
-    unknown_yet = status == 404 and call.operation == "tracking"
-    if status >= 500 or status in RETRIED_STATUSES or unknown_yet:
-        cause = "tracking number not known yet" if unknown_yet else f"HTTP {status}"
+    if status == 404 and call.operation == "tracking":
+        # Carriers often learn a number hours after the ERP told it: no news, not a failure.
+        return Answered(NO_NEWS)
+    if status >= 500 or status in RETRIED_STATUSES:
         wait = read_retry_after(retry_after, at=at)
-        return Failed(cause, wait, is_answer=status in ABOUT_ONE_CALL)
+        return Failed(f"HTTP {status}", wait, is_answer=status in ABOUT_ONE_CALL)
     return _read_refusal(status, payload)
 
 
