@@ -2,10 +2,12 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from oms.ops.health import healthz, livez
 
 urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
     path("api/", include("oms.api.urls")),
     path("admin/", admin.site.urls),
     path("healthz", healthz, name="healthz"),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from oms.access.authenticating import Principal
+from oms.ops.logs import bind_requested_order
 from oms.orders.locks import OrderNotFound
 from oms.orders.models import Order
 from oms.orders.selectors import get_order
@@ -24,6 +25,8 @@ def visible_order(reference: str, principal: Principal) -> Order:
     order = get_order(reference)
     if not is_visible(order, principal):
         raise OrderNotFound(reference)
+    # Not before it is known to be one: what is asked for may be anything, a person's name too.
+    bind_requested_order(order.order_id)
     return order
 
 

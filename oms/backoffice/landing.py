@@ -29,6 +29,8 @@ ROLE_WORDS: Final = {
     "backoffice": "Back-office cluster",
     "web": "Web",
     "sandbox": "Sandbox services",
+    "supervisor:workflow": "Workflow supervisor",
+    "supervisor:backoffice": "Back-office supervisor",
 }
 
 
@@ -49,6 +51,11 @@ class RoleLine:
     beat_at: datetime
     worked_at: datetime | None
     is_silent: bool
+
+    @property
+    def is_supervisor(self) -> bool:
+        """It watches, and does no work of its own that could be missed."""
+        return self.name.startswith("supervisor:")
 
 
 def landing_context(request: HttpRequest) -> dict[str, Any]:

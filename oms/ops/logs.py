@@ -135,6 +135,15 @@ def unbind_app_key() -> str | None:
     return bound
 
 
+def bind_requested_order(order_id: str) -> None:
+    """This function will name the order on this request's lines, until the request ends."""
+    structlog.contextvars.bind_contextvars(order_id=order_id)
+
+
+def unbind_requested_order() -> None:
+    structlog.contextvars.unbind_contextvars("order_id")
+
+
 def current_request_id() -> str:
     """This function will return the id of the request being answered, or an empty string."""
     request_id: str = structlog.contextvars.get_contextvars().get("request_id", "")

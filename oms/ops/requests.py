@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_ipv46_address
 from django.http import HttpRequest, HttpResponseBase
 
-from oms.ops.logs import bind_request, unbind_app_key
+from oms.ops.logs import bind_request, unbind_app_key, unbind_requested_order
 
 REQUEST_ID_HEADER = "X-Request-Id"
 QUIET_PATHS = frozenset({"/healthz", "/livez"})
@@ -40,12 +40,14 @@ class RequestIdMiddleware:
         try:
             with bind_request(request_id):
                 unbind_app_key()  # a thread is reused: nothing of the last request may stay
+                unbind_requested_order()
                 response = self.get_response(request)
                 response.headers[REQUEST_ID_HEADER] = request_id
                 _log_access(request, response, time.perf_counter() - started)
                 # Django would log each answer of 5xx once more, outside the request's id.
                 response._has_been_logged = True  # type: ignore[attr-defined]
         finally:
+            unbind_requested_order()
             _remote_address.reset(address_before)
         return response
 

@@ -32,6 +32,11 @@ def test_every_registered_page_has_the_theme() -> None:
         assert isinstance(page, ModelAdmin), model
 
 
+def test_who_types_the_bare_address_comes_to_the_back_office(login: Login) -> None:
+    answer = login("root").get("/")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
+
+
 @pytest.mark.parametrize("name", LISTS)
 def test_every_list_opens(login: Login, name: str) -> None:
     place()
