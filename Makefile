@@ -3,6 +3,9 @@ PYTHON ?= python3
 ARGS ?=
 RUN = exec $(PYTHON) deploy/bootstrap.py
 
+# A script reads two lines from `make up`: none of make's own among them.
+MAKEFLAGS += --no-print-directory
+
 .PHONY: help up test test-all check bench lock
 .DEFAULT_GOAL := help
 

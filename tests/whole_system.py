@@ -45,7 +45,9 @@ class WholeSystem:
         inherited = {
             name: value
             for name, value in os.environ.items()
+            # Under `make test` a make of our own would take itself for a part of that one.
             if name not in {"DATABASE_URL", "SECRET_KEY", "BULKHEAD_ROLE", "LOG_LEVEL"}
+            and name not in {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}
         }
         asked = {"PORT": str(self.port), "DATA_DIR": str(self.data_dir), "DEMO": "0"}
         with self.said.open("wb") as said, self.log.open("ab") as log:
