@@ -20,7 +20,7 @@ from workflow.services.placing import place_drafts
 # Short times for every run; at full size the times are those of production.
 SHORT: Final = {
     "WORK_LEASE_SECONDS": "4",
-    "WORKFLOW_STUCK_SECONDS": "5",
+    "WORKFLOW_STUCK_SECONDS": "6.5",
     "SWEEP_SECONDS": "0.5",
     "CONNECTOR_TIMEOUT_SECONDS": "1.5",
 }
