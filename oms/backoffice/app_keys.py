@@ -24,6 +24,7 @@ from oms.access.scopes import SCOPE_MEANINGS, Scope
 from oms.backoffice.orders import ReadOnlyAdmin
 from oms.backoffice.refusals import REFUSALS, in_words
 from oms.backoffice.roles import May, actor_of, may, require
+from oms.backoffice.sent_once import is_sent_again, new_form_id, remember_form
 from oms.backoffice.site import backoffice_site
 from oms.backoffice.times import ago, exact, store_zone
 from oms.ops.models import AuditEntry
@@ -140,12 +141,18 @@ def key_page(request: HttpRequest, pk: int) -> HttpResponse:
     return _answer_key(request, key)
 
 
+SHOWN_BEFORE = "This form was sent before and its token was shown then. Rotate it if it is lost."
+
+
 @never_cache
 @sensitive_variables("token")
 @require_http_methods(["GET", "POST"])
 def issue_key(request: HttpRequest) -> HttpResponse:
     """This view will issue a key and show its token once, on the answer to the form itself."""
     require(request, May.MANAGE_APP_KEYS)
+    if is_sent_again(request):
+        messages.warning(request, SHOWN_BEFORE)
+        return HttpResponseRedirect(reverse("admin:access_appkey_changelist"))
     form = IssueForm(_posted(request))
     if request.method == "POST" and form.is_valid():
         try:
@@ -153,12 +160,14 @@ def issue_key(request: HttpRequest) -> HttpResponse:
         except REFUSALS as refusal:
             form.add_error(None, in_words(refusal))
         else:
+            remember_form(request)
             return _answer_key(request, key, token=token)
     context = {
         **backoffice_site().page_context(request, "Issue an app key"),
         "form": form,
         "scopes": [(scope.value, SCOPE_MEANINGS[scope]) for scope in Scope],
         "chosen": request.POST.getlist("scopes"),
+        "form_id": new_form_id(),
     }
     return TemplateResponse(request, "backoffice/issue_key.html", context)
 
@@ -173,6 +182,9 @@ def act_on_key(request: HttpRequest, pk: int, act: str) -> HttpResponse:
     page = HttpResponseRedirect(reverse("admin:access_appkey_change", args=[key.pk]))
     if act not in ACTS:
         return page
+    if is_sent_again(request):
+        messages.warning(request, SHOWN_BEFORE)
+        return page
     form = ActForm(_posted(request))
     if request.method == "POST" and form.is_valid():
         try:
@@ -180,6 +192,7 @@ def act_on_key(request: HttpRequest, pk: int, act: str) -> HttpResponse:
         except REFUSALS as refusal:
             messages.error(request, in_words(refusal))
             return page
+        remember_form(request)
         if token:
             return _answer_key(request, key, token=token)
         messages.success(request, f"{ACTS[act]}: done.")
@@ -192,6 +205,7 @@ def act_on_key(request: HttpRequest, pk: int, act: str) -> HttpResponse:
         "label": ACTS[act],
         "effect": EFFECTS[act],
         "form": form,
+        "form_id": new_form_id(),
         "token": key.tokens.filter(pk=token_id).first() if token_id.isdigit() else None,
     }
     return TemplateResponse(request, "backoffice/act_on_key.html", context)

@@ -104,3 +104,14 @@ def test_keys_are_for_administrators(login: Login, key: AppKey) -> None:
         assert client.post(_act(key, "rotate"), {"reason": "x"}).status_code == 403
         assert client.get(reverse("admin:access_appkey_changelist")).status_code == 403
     assert key.tokens.count() == 1
+
+
+def test_a_reload_of_the_answer_issues_no_second_key(login: Login) -> None:
+    client = login("Administrator")
+    form = {**GIVEN, "form_id": "a" * 32}
+
+    client.post(ADD, form)
+    again = client.post(ADD, form)
+
+    assert again.status_code == 302
+    assert AppKey.objects.count() == 1

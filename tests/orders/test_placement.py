@@ -407,3 +407,17 @@ def test_the_orders_of_a_purchase_are_worth_what_the_purchase_is(
     assert {draft.extra["$placed"]["difference"] for draft in result.drafts} == {paid - total}
     for draft in result.drafts:
         assert sum(row["value"] for row in draft.extra["totals"]) == draft.value_cents
+
+
+@pytest.mark.parametrize(
+    ("flow", "refused"),
+    [(Flow.COMPLETE, True), (Flow.MARKETPLACE, True), (Flow.FULFILLMENT, False)],
+)
+def test_payments_below_the_order_are_refused_where_the_payment_is_ours(
+    flow: Flow, refused: bool
+) -> None:
+    paid = {"payments": [{"paymentSystem": "2", "group": "creditCard", "value": 1}]}
+
+    (result,) = read(purchase(paymentData=paid), flow=flow)
+
+    assert [error.field for error in result.errors] == (["paymentData"] if refused else [])

@@ -1,8 +1,8 @@
 """
-Canceling: at once while nobody handles the order, by request and decision afterwards.
+Canceling: at once until the window to cancel closes, by request and decision afterwards.
 
-Until handling begins (and within the window to cancel) a cancellation is carried out at once.
-Later it is a request that the seller accepts or denies (research, workflow 1.5). Cancellation and
+Until the window to cancel closes a cancellation is carried out at once. From ready-for-handling
+on it is a request that the seller accepts or denies (research, workflow 1.5). Cancellation and
 invoice race for the order's row lock: one wins, the other is told 409 (KI 1400005).
 """
 

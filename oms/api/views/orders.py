@@ -75,7 +75,7 @@ class StartHandlingView(APIView):
 
 
 class CancelView(APIView):
-    """POST …/cancel: at once where nobody handles the order yet, else a request to the seller."""
+    """POST …/cancel: at once until the window to cancel closes, then a request to the seller."""
 
     required_scopes: ClassVar[Scopes] = {"POST": {"CancelAction", "OrdersFullAccess"}}
 

@@ -41,6 +41,10 @@ START_STATUS: Final = {
 }
 
 
+# Here the payment is ours to collect; elsewhere the marketplace has its own reasons.
+OWN_PAYMENT_FLOWS: Final = frozenset({Flow.COMPLETE, Flow.MARKETPLACE})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurchaseResult:
     """
@@ -147,6 +151,8 @@ def _read_purchase(placement: Placement, source: object, index: int) -> Purchase
     if "paymentData" in purchase:
         purchase["paymentData"] = without_card_secrets(purchase["paymentData"])
     checked = check_purchase(purchase, errors)
+    if not errors and placement.flow in OWN_PAYMENT_FLOWS:
+        errors += _underpaid(checked)
     content_hash = _hash(placement, purchase)
     drafts = () if errors else _split(placement, checked, content_hash)
     return PurchaseResult(
@@ -158,6 +164,15 @@ def _read_purchase(placement: Placement, source: object, index: int) -> Purchase
         errors=tuple(errors),
         purchase=purchase,
     )
+
+
+def _underpaid(purchase: Purchase) -> list[FieldError]:
+    # Interest may make payments exceed the order; less than the order ships goods for free.
+    paid = sum(payment.values["value_cents"] for payment in purchase.payments)
+    value = sum(line.value_cents for line in purchase.lines)
+    if not purchase.payments or paid >= value:
+        return []
+    return [FieldError("paymentData", f"the payments are {paid}, the order is {value} cents")]
 
 
 def _hash(placement: Placement, purchase: Mapping[str, Any]) -> str:
