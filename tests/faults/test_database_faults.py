@@ -84,6 +84,7 @@ def test_orders_go_on_after_postgresql_was_frozen(
     settle(order_ids, since=time.monotonic(), fault=f"PostgreSQL frozen {outage:g} s")
 
 
+@variant
 def test_a_cluster_stops_in_time_while_postgresql_is_silent(rig: Rig) -> None:
     cluster: RunningCluster = rig.start_cluster(DATABASE_URL=rig.url_over_wire())
     everybody = cluster.everybody()

@@ -80,6 +80,7 @@ def test_orders_go_on_after_every_service_refused_connections(
     )
 
 
+@variant
 def test_an_authorization_that_lands_after_the_cancellation_is_undone(rig: Rig) -> None:
     gateway = Wire(rig.sandbox_port)
     try:
