@@ -143,6 +143,9 @@ def environment_for(plan: Plan, server: Postgres | None) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "WEB_GRACEFUL_SECONDS": "5",
     }
+    if plan.demo:
+        # Half an hour, as in life, would show orders that stand still.
+        defaults["WINDOW_TO_CANCEL_SECONDS"] = "120"
     if server is not None:
         defaults["DATABASE_URL"] = server.url()
     if env_secret("SECRET_KEY") is None:
