@@ -69,8 +69,9 @@ def test_the_number_of_queries_does_not_grow_with_the_order(
         client.get(_page(order_id))
     for number in range(60):
         add_note(order_id=order_id, text=f"{number}", actor="user:root")
-    # One more query at most: the names of those who wrote.
-    with django_assert_max_num_queries(len(few) + 1):
+    # The names of those who wrote, and what this process reads again every few seconds
+    # (seller policies, session). Sixty notes must not make sixty queries.
+    with django_assert_max_num_queries(len(few) + 4):
         assert client.get(_page(order_id)).status_code == 200
 
 
