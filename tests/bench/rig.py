@@ -119,6 +119,7 @@ class Rig:
         """This function will run a task cluster under its supervisor until it takes tasks."""
         with self.owner() as connection:
             connection.execute("DELETE FROM ops_heartbeat WHERE role = %s", [name])
+            connection.execute("DELETE FROM django_q_ormq")  # no task of an earlier measurement
             process = self.start(
                 "manage.py", "run_cluster", name, BULKHEAD_ROLE=name, Q_CLUSTER_NAME=name
             )
