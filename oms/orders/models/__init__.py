@@ -21,6 +21,7 @@ from oms.orders.models.parts import (
     TrackingEvent,
 )
 from oms.orders.models.runs import Drift, ImportRun, TimelineCheck
+from oms.orders.models.snapshots import DocumentSnapshot, SnapshotDemand
 from oms.orders.models.timeline import LedgerEntry, OrderEvent, UnnumberedEvent
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "CancellationRequest",
     "Change",
     "ClientProfile",
+    "DocumentSnapshot",
     "Drift",
     "ImportRun",
     "InvoiceType",
@@ -41,6 +43,7 @@ __all__ = [
     "Payment",
     "PaymentStatus",
     "SellerPolicy",
+    "SnapshotDemand",
     "TimelineCheck",
     "TrackingEvent",
     "UnnumberedEvent",
