@@ -6,6 +6,7 @@ An address that is not here is answered 404 in JSON by the boundary.
 
 from django.urls import URLPattern, path
 
+from oms.api.views.events import EventsView
 from oms.api.views.orders import (
     CancelView,
     DenyCancellationView,
@@ -37,6 +38,7 @@ urlpatterns: list[URLPattern] = [
     # An invoice number may hold slashes (KI 1302085): it is whatever stands between.
     path(f"{ORDER}/invoice/<path:invoice_number>/tracking", InvoiceTrackingView.as_view()),
     path(f"{ORDER}/invoice/<path:invoice_number>", InvoiceShipmentView.as_view()),
+    path("events", EventsView.as_view()),
     path(
         "orders/pvt/document/<str:order_id>/deny-cancellation-request",
         DenyCancellationView.as_view(),
