@@ -1,6 +1,7 @@
 """Reads settings from the environment. A bad value stops the start with the variable's name."""
 
 import os
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -71,6 +72,27 @@ def env_time_zone(name: str, default: str) -> str:
 
 def env_list(name: str, default: str = "") -> list[str]:
     return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
+
+
+def env_ports(name: str, default: str) -> frozenset[int] | None:
+    """This function will read port numbers; None stands for `any`."""
+    words = env_list(name, default)
+    if words == ["any"]:
+        return None
+    try:
+        return frozenset(int(word) for word in words)
+    except ValueError:
+        raise ImproperlyConfigured(
+            f"{name}={','.join(words)!r}: expected ports such as 443,8443, or any."
+        ) from None
+
+
+def env_networks(name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    words = env_list(name)
+    try:
+        return tuple(ip_network(word) for word in words)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}={','.join(words)!r}: {error}.") from None
 
 
 def env_secret(name: str) -> str | None:

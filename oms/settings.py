@@ -15,6 +15,8 @@ from oms.env import (
     env_float,
     env_int,
     env_list,
+    env_networks,
+    env_ports,
     env_secret,
     env_str,
     env_time_zone,
@@ -24,12 +26,19 @@ from oms.ops.logs import logging_config
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # Process
-ROLES = ("web", "workflow", "backoffice", "sandbox", "migrate", "command")
+ROLES = ("web", "workflow", "backoffice", "hooks", "sandbox", "migrate", "command")
 ROLE = env_choice("BULKHEAD_ROLE", "command", ROLES)
 DEBUG = env_bool("DEBUG", False)
 SECRET_KEY = env_secret("SECRET_KEY") or ""
 if not SECRET_KEY:
     raise ImproperlyConfigured("SECRET_KEY is not set: expected 50 random characters or more.")
+# Keys that the next one replaced: what they signed and sealed is still good.
+SECRET_KEY_FALLBACKS = env_list("SECRET_KEY_FALLBACKS")
+# Secrets at rest are sealed with the first and opened with any (`oms.access.secrets`).
+ENCRYPTION_KEYS = (env_secret("ENCRYPTION_KEYS") or "").replace(",", " ").split() or [
+    SECRET_KEY,
+    *SECRET_KEY_FALLBACKS,
+]
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 ROOT_URLCONF = "oms.urls"
@@ -89,7 +98,12 @@ TEMPLATES = [
 ]
 
 # Database: one budget of time and connections per role. Pools only in web: they corrupt after fork.
-STATEMENT_TIMEOUT_MS = {"web": 10_000, "workflow": 15_000, "backoffice": 120_000}.get(ROLE, 0)
+STATEMENT_TIMEOUT_MS = {
+    "web": 10_000,
+    "workflow": 15_000,
+    "backoffice": 120_000,
+    "hooks": 15_000,
+}.get(ROLE, 0)
 DATABASES = {"default": env_database("DATABASE_URL")}
 _options = DATABASES["default"]["OPTIONS"]
 assert isinstance(_options, dict)
@@ -110,8 +124,10 @@ _options["options"] = " ".join(
         (
             str(_options.get("options", "")),
             f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
-            "-c lock_timeout=5000" if ROLE in {"web", "workflow", "migrate"} else "",
-            "-c idle_in_transaction_session_timeout=30000" if ROLE in {"web", "workflow"} else "",
+            "-c lock_timeout=5000" if ROLE in {"web", "workflow", "hooks", "migrate"} else "",
+            "-c idle_in_transaction_session_timeout=30000"
+            if ROLE in {"web", "workflow", "hooks"}
+            else "",
             f"-c idle_session_timeout={IDLE_SESSION_SECONDS}s" if ROLE == "workflow" else "",
         ),
     )
@@ -229,6 +245,19 @@ if WORK_LEASE_SECONDS < CONNECTOR_TIMEOUT_SECONDS + 2:
 CONNECTOR_CALLS_AT_ONCE = env_int("CONNECTOR_CALLS_AT_ONCE", 20, minimum=1)
 # How many workers of all clusters one connector may keep busy at once.
 CONNECTOR_SLOTS = env_int("CONNECTOR_SLOTS", 2, minimum=1)
+
+# Hooks. A call has a total limit of 5 s, as the contract says.
+HOOK_TIMEOUT_SECONDS = env_float("HOOK_TIMEOUT_SECONDS", 5.0, minimum=0.1)
+HOOK_CALLS_PER_RECEIVER = env_int("HOOK_CALLS_PER_RECEIVER", 8, minimum=1)
+HOOK_CALLS_AT_ONCE = env_int("HOOK_CALLS_AT_ONCE", 128, minimum=1)
+HOOK_DISABLED_AFTER_DAYS = env_int("HOOK_DISABLED_AFTER_DAYS", 5, minimum=1)
+HOOK_SECRET_OVERLAP_HOURS = env_int("HOOK_SECRET_OVERLAP_HOURS", 24)
+# Ports that may be called, or `any`; networks that may be called although special (tests, demo).
+HOOK_PORTS = env_ports("HOOK_PORTS", "443,8443")
+HOOK_ALLOW_HTTP = env_bool("HOOK_ALLOW_HTTP", False)
+HOOK_ALLOWED_ADDRESSES = env_networks("HOOK_ALLOWED_ADDRESSES")
+# A file of certificate authorities that are trusted beside the system's.
+HOOK_CA_FILE = env_str("HOOK_CA_FILE")
 
 # API
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024

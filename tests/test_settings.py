@@ -7,7 +7,16 @@ import sys
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from oms.env import env_bool, env_choice, env_float, env_int, env_secret, env_time_zone
+from oms.env import (
+    env_bool,
+    env_choice,
+    env_float,
+    env_int,
+    env_networks,
+    env_ports,
+    env_secret,
+    env_time_zone,
+)
 
 
 @pytest.mark.parametrize(
@@ -19,6 +28,8 @@ from oms.env import env_bool, env_choice, env_float, env_int, env_secret, env_ti
         (lambda: env_float("X", 1.0), "soon"),
         (lambda: env_float("X", 1.0), "nan"),
         (lambda: env_choice("X", "a", ("a", "b")), "c"),
+        (lambda: env_ports("X", "443"), "https"),
+        (lambda: env_networks("X"), "127.0.0.1/4"),
         (lambda: env_time_zone("X", "UTC"), "Mars/Base"),
         (lambda: env_time_zone("X", "UTC"), ""),
     ],

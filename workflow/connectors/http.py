@@ -15,9 +15,9 @@ import orjson
 import structlog
 from django.conf import settings
 
+from oms.ops.resolving import DaemonThreadResolver
 from workflow.connectors.answers import read_answer
 from workflow.connectors.protocol import Call, Failed, NotCalled, Outcome
-from workflow.connectors.resolving import DaemonThreadResolver
 
 MAX_ANSWER_BYTES = 64 * 1024
 HEADERS = {
