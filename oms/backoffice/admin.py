@@ -2,6 +2,7 @@
 
 from oms.backoffice import (
     app_keys,
+    integrations,
     orders,
     oversight,
     selling,
@@ -9,4 +10,12 @@ from oms.backoffice import (
     work_items,
 )
 
-__all__ = ["app_keys", "orders", "oversight", "selling", "third_party", "work_items"]
+__all__ = [
+    "app_keys",
+    "integrations",
+    "orders",
+    "oversight",
+    "selling",
+    "third_party",
+    "work_items",
+]

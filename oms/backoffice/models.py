@@ -19,6 +19,9 @@ class StaffAct(models.Model):
             ("repair_work", "Retry and skip stuck work"),
             ("force_status", "Put an order into any status, around the rules"),
             ("manage_app_keys", "Issue, rotate and revoke app keys"),
+            ("view_integrations", "See what feeds and hooks were given"),
+            ("repair_integrations", "Replay, resend, test and queue events again"),
+            ("manage_integrations", "Rotate secrets, disable and delete feeds and hooks"),
         ]
 
     def __str__(self) -> str:

@@ -22,6 +22,7 @@ from oms.backoffice.order_actions import (
     offers,
     perform,
 )
+from oms.backoffice.order_integrations import read_order_integrations
 from oms.backoffice.order_view import get_order, read_order, window_to_cancel_words
 from oms.backoffice.personal_data import reveal, sees_everything, sees_order
 from oms.backoffice.refusals import REFUSALS, in_words
@@ -77,6 +78,10 @@ def order_page(request: HttpRequest, pk: int) -> HttpResponse:
         "may_note": May.ADD_ORDER_NOTE in permissions,
         "may_see_document": May.VIEW_RAW_DOCUMENT in permissions,
         "may_repair": May.REPAIR_WORK in permissions,
+        "may_see_integrations": May.VIEW_INTEGRATIONS in permissions,
+        "integrations": read_order_integrations(order.pk, now)
+        if May.VIEW_INTEGRATIONS in permissions
+        else None,
         "is_older": bool(before),
         "content_title": f"Order {order.order_id}",
     }

@@ -27,6 +27,9 @@ class May(StrEnum):
     REPAIR_WORK = "backoffice.repair_work"
     FORCE_STATUS = "backoffice.force_status"
     MANAGE_APP_KEYS = "backoffice.manage_app_keys"
+    VIEW_INTEGRATIONS = "backoffice.view_integrations"
+    REPAIR_INTEGRATIONS = "backoffice.repair_integrations"
+    MANAGE_INTEGRATIONS = "backoffice.manage_integrations"
 
 
 _SUPPORT: Final = frozenset(
@@ -34,6 +37,7 @@ _SUPPORT: Final = frozenset(
         May.VIEW_ORDERS,
         May.REVEAL_PERSONAL_DATA,
         May.ADD_ORDER_NOTE,
+        May.VIEW_INTEGRATIONS,
         "ops.view_heartbeat",
         "workflow.view_connectorstate",
     }
@@ -50,6 +54,7 @@ _OPERATOR: Final = _SUPPORT | {
 _SUPERVISOR: Final = _OPERATOR | {
     May.VIEW_PERSONAL_DATA,
     May.REPAIR_WORK,
+    May.REPAIR_INTEGRATIONS,
     May.FORCE_STATUS,
     "orders.change_sellerpolicy",
     "orders.add_sellerpolicy",
@@ -57,6 +62,7 @@ _SUPERVISOR: Final = _OPERATOR | {
 }
 _ADMIN: Final = _SUPERVISOR | {
     May.MANAGE_APP_KEYS,
+    May.MANAGE_INTEGRATIONS,
     "access.view_appkey",
     "orders.add_affiliate",
     "orders.change_affiliate",

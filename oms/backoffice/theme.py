@@ -36,6 +36,7 @@ NAVIGATION: list[dict[str, Any]] = [
             },
             _item("Orders", "shopping_bag", "orders_order_changelist", "orders.view_order"),
             _item("Stuck", "assignment_late", "stuck_inbox", "backoffice.view_stuck_inbox"),
+            _item("Integrations", "cable", "integrations", "backoffice.view_integrations"),
         ]
     },
     {

@@ -1,6 +1,6 @@
 """Words of the back office for templates: moments, amounts, statuses."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django import template
 from django.utils import timezone
@@ -9,6 +9,7 @@ from django.utils.safestring import SafeString
 
 from oms.backoffice import money as amounts
 from oms.backoffice import times
+from oms.backoffice.integration_states import COUNT_LIMIT as EVENT_COUNT_LIMIT
 from oms.backoffice.keyset import count_words
 from oms.backoffice.stuck_inbox import can_skip
 from oms.backoffice.tones import Tone, label_of, tone_of
@@ -91,6 +92,23 @@ def cause_name(cause: str, step: str) -> str:
 def bounded(count: int) -> str:
     """This filter will spell a count that was not counted to its end: `1,000+`."""
     return count_words(count)
+
+
+@register.filter
+def bounded_high(count: int) -> str:
+    """This filter will spell a count of events that was not counted to its end: `10,000+`."""
+    return count_words(count, EVENT_COUNT_LIMIT)
+
+
+@register.filter
+def in_thousands(count: int) -> str:
+    return f"{count:,}"
+
+
+@register.filter
+def seconds(length: int) -> str:
+    """This filter will tell a length given in seconds in words."""
+    return times.span(timedelta(seconds=length))
 
 
 @register.filter

@@ -1,0 +1,267 @@
+"""Integrations: how each feed and hook is doing, in words; who may see it; what is never shown."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.test import Client
+from django.urls import reverse
+
+from feeds.models import Channel, HookEndpoint, Subscription
+from oms.backoffice.integration_states import Condition
+from oms.orders.models import Order
+from oms.orders.statuses import Status
+from tests.backoffice.subscribers import (
+    SECRET,
+    attempt,
+    give_key,
+    park,
+    queue,
+    sample_lag,
+    subscribe,
+)
+from tests.workflow.stories import place, place_in
+
+pytestmark = pytest.mark.django_db
+Login = Callable[[str], Client]
+LIST = reverse("admin:integrations")
+NOW = datetime.now(UTC)
+
+
+def _page(subscription: Subscription, query: str = "") -> str:
+    link = reverse("admin:integration", args=[subscription.app_key_id])
+    return f"{link}?channel={subscription.channel}{query}"
+
+
+def _condition(client: Client, subscription: Subscription) -> Condition:
+    condition = client.get(_page(subscription)).context["flow"].condition
+    assert isinstance(condition, Condition)
+    return condition
+
+
+def test_a_feed_that_is_not_read_says_since_when_and_what_waits(login: Login) -> None:
+    feed = subscribe(give_key("The ERP"), last_read_at=NOW - timedelta(hours=3, minutes=1))
+    queue(feed, place_in(Status.HANDLING), queued_at=NOW - timedelta(hours=2))
+    page = login("Support").get(_page(feed))
+    flow = page.context["flow"]
+    assert flow.condition is Condition.BEHIND
+    count = flow.facts.open_count
+    assert count > 5
+    assert flow.sentence.startswith(
+        f"The ERP has not read for 3 h 1 min; {count} events wait, the oldest since "
+    )
+    assert flow.sentence in page.content.decode()
+
+
+def test_what_nobody_has_looked_at_yet_is_told_apart_from_what_waits(login: Login) -> None:
+    feed = subscribe(give_key(), cursor=0, last_read_at=NOW - timedelta(hours=1, seconds=5))
+    place()
+    queue(subscribe(give_key("Other")), place())  # numbers the ledger
+    Subscription.objects.filter(pk=feed.pk).update(cursor=1)
+    flow = login("root").get(_page(feed)).context["flow"]
+    assert flow.facts.open_count == 0
+    assert flow.behind_positions == 1
+    assert "nothing waits." in flow.sentence
+
+
+def test_the_list_shows_trouble_first_and_keys_without_either(login: Login) -> None:
+    fine = subscribe(give_key("Aaa"), last_read_at=NOW)
+    give_key("Bbb")
+    late = subscribe(give_key("Zzz"), last_read_at=NOW - timedelta(hours=1))
+    queue(late, place(), queued_at=NOW - timedelta(hours=1))
+    page = login("Support").get(LIST)
+    rows = page.context["rows"]
+    assert [row.key.owner_name for row in rows] == ["Zzz", "Aaa", "Bbb"]
+    assert (page.context["troubled"], page.context["flow_count"]) == (1, 2)
+    assert rows[2].flows == []
+    assert fine.app_key_id == rows[1].key.pk
+    found = login("Support").get(LIST, {"q": "zz"}).context["rows"]
+    assert [row.key.owner_name for row in found] == ["Zzz"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "condition", "words"),
+    [
+        (
+            {"disabled_at": NOW, "disabled_reason": "The receiver answered 410"},
+            Condition.DISABLED,
+            "Switched off since",
+        ),
+        (
+            {"failing_since": NOW - timedelta(hours=1), "last_error": "HTTP 503"},
+            Condition.FAILING,
+            ": HTTP 503. Nothing waits.",
+        ),
+        ({"last_success_at": NOW}, Condition.HEALTHY, "Last delivered"),
+        ({}, Condition.HEALTHY, "Nothing was delivered yet."),
+    ],
+)
+def test_a_hook_says_how_its_receiver_is_doing(
+    login: Login, endpoint: dict[str, Any], condition: Condition, words: str
+) -> None:
+    hook = subscribe(give_key(), Channel.HOOK)
+    HookEndpoint.objects.update(**endpoint)
+    flow = login("Support").get(_page(hook)).context["flow"]
+    assert flow.condition is condition
+    assert words in flow.sentence
+
+
+def test_quiet_deleted_and_shut_out_configurations_are_told(login: Login) -> None:
+    client = login("Support")
+    long_ago = NOW - timedelta(days=9)
+    idle = subscribe(give_key(), configured_at=long_ago, last_read_at=NOW)
+    removed = subscribe(give_key(), is_active=False)
+    shut_out = subscribe(give_key())
+    shut_out.app_key.is_active = False
+    shut_out.app_key.save()
+    assert _condition(client, idle) is Condition.IDLE
+    assert "Nothing has matched its filter for 9 d." in client.get(LIST).content.decode()
+    assert _condition(client, removed) is Condition.REMOVED
+    assert _condition(client, shut_out) is Condition.KEY_OFF
+
+
+def test_secrets_headers_and_values_in_addresses_are_on_no_page(login: Login) -> None:
+    hook = subscribe(give_key(), Channel.HOOK)
+    item = queue(hook, place())[0]
+    attempt(hook, item, is_success=False, status=503, answer="upstream is down")
+    client = login("root")
+    for link in (
+        LIST,
+        _page(hook),
+        reverse("admin:integration_attempts", args=[hook.app_key_id]),
+        reverse("admin:orders_order_change", args=[item.order_id]),
+    ):
+        page = client.get(link).content.decode()
+        assert SECRET.decode() not in page
+        assert "of-the-address" not in page
+    assert "https://erp.example/hook?token=•••" in client.get(_page(hook)).content.decode()
+
+
+def test_parked_waiting_and_recent_events_are_paged_by_key(login: Login) -> None:
+    feed, client = subscribe(give_key()), login("Support")
+    orders = [place() for _ in range(30)]
+    items = [queue(feed, order_id)[0] for order_id in orders]
+    first = client.get(_page(feed, "&show=waiting")).context["items"]
+    assert [line.order_id for line in first.lines] == orders[:25]
+    second = client.get(_page(feed, f"&show=waiting&after={first.next_cursor}")).context["items"]
+    assert ([line.order_id for line in second.lines], second.next_cursor) == (orders[25:], "")
+    recent = client.get(_page(feed, "&show=recent")).context["items"]
+    assert [line.order_id for line in recent.lines] == orders[:4:-1]
+    older = client.get(_page(feed, f"&show=recent&after={recent.next_cursor}")).context["items"]
+    assert [line.order_id for line in older.lines] == orders[4::-1]
+    for item in items[:27]:
+        park(item)
+    parked = client.get(_page(feed)).context
+    assert parked["shelf"] == "parked"
+    assert parked["flow"].parked_count == 27
+    rest = client.get(_page(feed, f"&show=parked&after={parked['items'].next_cursor}"))
+    assert [line.order_id for line in rest.context["items"].lines] == orders[25:27]
+    narrowed = client.get(_page(feed, f"&show=recent&order={orders[3]}")).context["items"]
+    assert [line.order_id for line in narrowed.lines] == [orders[3]]
+
+
+def test_a_foreign_cursor_is_the_first_page(login: Login) -> None:
+    feed, client = subscribe(give_key()), login("Support")
+    queue(feed, place())
+    for cursor in ("x", "1", "1.x", f"{'9' * 18}.1", "-1.-1", "٣.٣"):
+        page = client.get(_page(feed, f"&show=waiting&after={cursor}"))
+        assert page.status_code == 200, cursor
+
+
+def test_the_number_of_queries_grows_neither_with_keys_nor_with_items(
+    login: Login, django_assert_max_num_queries: Any
+) -> None:
+    client, feed = login("root"), subscribe(give_key())
+    hook = subscribe(feed.app_key, Channel.HOOK)
+    order_id = place_in(Status.HANDLING)
+    queue(feed, order_id)
+    attempt(hook, queue(hook, order_id)[0])
+    order_page = reverse("admin:orders_order_change", args=[Order.objects.get().pk])
+    pages = {LIST: 12, _page(feed): 20, _page(hook): 22, order_page: 33}
+    few = {}
+    for link, most in pages.items():
+        client.get(link)
+        with django_assert_max_num_queries(most) as asked:
+            client.get(link)
+        few[link] = len(asked)
+    for number in range(12):
+        other = subscribe(give_key(f"Other {number}"), Channel.HOOK)
+        for item in queue(other, order_id):
+            attempt(other, item)
+            attempt(hook, item)
+    sample_lag(feed)
+    for link, count in few.items():
+        # The theme reads session and permissions again now and then.
+        with django_assert_max_num_queries(count + 2):
+            client.get(link)
+
+
+def test_lag_is_drawn_with_a_summary_for_who_does_not_see_the_line(login: Login) -> None:
+    feed, client = subscribe(give_key()), login("Support")
+    empty = client.get(_page(feed)).context["charts"]
+    assert [chart.summary for chart in empty] == ["Nothing was measured in the last 24 hours."] * 2
+    sample_lag(feed)
+    ages, counts = client.get(_page(feed)).context["charts"]
+    assert counts.summary.startswith("In the last 24 hours at most 39, at ")
+    assert len(counts.bands) <= 97
+    assert ages.lines
+    for span in ("6h", "7d", "30d", "x"):
+        assert client.get(_page(feed, f"&span={span}")).status_code == 200
+
+
+def test_calls_of_a_hook_are_listed_newest_first_and_failed_ones_apart(login: Login) -> None:
+    hook, client = subscribe(give_key(), Channel.HOOK), login("Support")
+    for number in range(60):
+        attempt(
+            hook,
+            number=number,
+            is_success=number % 2 == 0,
+            status=200 if number % 2 == 0 else None,
+        )
+    link = reverse("admin:integration_attempts", args=[hook.app_key_id])
+    first = client.get(link).context["page"]
+    assert [row.number for row in first.attempts[:2]] == [59, 58]
+    second = client.get(link, {"older": first.next_cursor}).context["page"]
+    assert (len(second.attempts), second.next_cursor) == (10, "")
+    failed = client.get(link, {"show": "failed"}).context["page"]
+    assert {row.is_success for row in failed.attempts} == {False}
+    feed = subscribe(give_key())
+    assert (
+        client.get(reverse("admin:integration_attempts", args=[feed.app_key_id])).status_code
+        == 404
+    )
+
+
+def test_the_order_page_tells_who_was_told_what_and_who_has_acknowledged(login: Login) -> None:
+    order_id = place()
+    fed, waiting = subscribe(give_key("Fed")), subscribe(give_key("Waiting"))
+    subscribe(give_key("Asleep"), cursor=0)
+    subscribe(give_key("Not interested"))
+    queue(fed, order_id, outcome="committed", ended_at=NOW, attempts=1)
+    queue(waiting, order_id, queued_at=NOW - timedelta(hours=2, seconds=1))
+    page = login("Support").get(
+        reverse("admin:orders_order_change", args=[Order.objects.get().pk])
+    )
+    told = {row.owner: row.sentence for row in page.context["integrations"].shown}
+    assert told == {
+        "Asleep": "It does not know of the newest change, just now.",
+        "Fed": "Everything is acknowledged.",
+        "Not interested": "No change of this order has matched its filter.",
+        "Waiting": "1 event is not acknowledged yet, for 2 h.",
+    }
+
+
+def test_who_may_not_see_integrations_sees_none(login: Login) -> None:
+    feed = subscribe(give_key())
+    order_id = place()
+    queue(feed, order_id)
+    client = login("Support")
+    client.get(LIST)
+    group = Group.objects.get(name="Support")
+    group.permissions.remove(*group.permissions.filter(codename="view_integrations"))
+    for link in (LIST, _page(feed), reverse("admin:integration_attempts", args=[feed.app_key_id])):
+        assert client.get(link).status_code == 403
+    page = client.get(reverse("admin:orders_order_change", args=[Order.objects.get().pk]))
+    assert page.context["integrations"] is None
