@@ -19,6 +19,7 @@ from oms.api.views.orders import (
     StartHandlingView,
 )
 from oms.api.views.placing import AuthorizeDispatchView, PlaceOrdersView
+from oms.api.views.reconciliation import ReconciledHourView, ReconciliationView
 
 ORDERS = "oms/pvt/orders"
 ORDER = f"{ORDERS}/<str:order_id>"
@@ -39,6 +40,8 @@ urlpatterns: list[URLPattern] = [
     path(f"{ORDER}/invoice/<path:invoice_number>/tracking", InvoiceTrackingView.as_view()),
     path(f"{ORDER}/invoice/<path:invoice_number>", InvoiceShipmentView.as_view()),
     path("events", EventsView.as_view()),
+    path("reconciliation", ReconciliationView.as_view()),
+    path("reconciliation/<str:hour>", ReconciledHourView.as_view()),
     path(
         "orders/pvt/document/<str:order_id>/deny-cancellation-request",
         DenyCancellationView.as_view(),
