@@ -199,6 +199,8 @@ if CLUSTER_STUCK_SECONDS["workflow"] < CONNECTOR_TIMEOUT_SECONDS + 5:
     )
 FORGET_INSTANCES_AFTER = timedelta(days=1)
 FORGET_TASK_FAILURES_AFTER = timedelta(days=env_int("TASK_FAILURES_KEPT_DAYS", 30, minimum=1))
+# So far back, a filter by expression can be asked again what it would have matched.
+FORGET_SNAPSHOTS_AFTER = timedelta(days=env_int("SNAPSHOTS_KEPT_DAYS", 31, minimum=1))
 # What runs every day, at which hour (UTC). Written by `oms.ops.schedules`.
 NIGHTLY_AT_HOUR = env_int("NIGHTLY_AT_HOUR", 3) % 24
 SCHEDULES = {
@@ -209,6 +211,11 @@ SCHEDULES = {
     },
     "forget what is over": {
         "function": "oms.ops.housekeeping.forget_what_is_over",
+        "cluster": "backoffice",
+        "hour": NIGHTLY_AT_HOUR,
+    },
+    "forget old snapshots": {
+        "function": "oms.orders.tasks.forget_old_snapshots",
         "cluster": "backoffice",
         "hour": NIGHTLY_AT_HOUR,
     },

@@ -16,6 +16,7 @@ from django.conf import settings
 from oms.ops.statements import Statement, as_json, run_together
 from oms.orders.ledger import NewEvent, recorded_ids, recording_of
 from oms.orders.locks import LockedOrder
+from oms.orders.snapshots import snapshots_of
 from oms.orders.statuses import Status
 from workflow.budgets import budget_ends_at
 from workflow.flows import (
@@ -99,6 +100,9 @@ def write_changes(changes: Sequence[Change]) -> Written:
     """
     This function will apply changes to locked orders, each order at most once: one round trip.
 
+    Parts of the orders must be written before: the snapshots taken here do not have what comes
+    after.
+
     :raises TransitionNotAllowed: if one of the moves is illegal; nothing is written then.
     """
     reached = {change.order.pk: change.next_status() for change in changes}
@@ -108,12 +112,14 @@ def write_changes(changes: Sequence[Change]) -> Written:
     items = [
         item for change in moved for item in _items_of(change.order, reached[change.order.pk])
     ]
-    _, recorded, *_, closed, added = run_together(
+    events = [_event_of(change, reached[change.order.pk]) for change in changes]
+    _, recorded, *_, closed, added, _ = run_together(
         _updating_of(changes, reached),
-        recording_of([_event_of(change, reached[change.order.pk]) for change in changes]),
+        recording_of(events),
         *_deciding_of(moved, reached),
         closing_of([change.order.pk for change in moved], keep=UNBOUND_STEPS),
         adding_of(items),
+        snapshots_of((event.order_pk, event.seq) for event in events),
     )
     recorded_ids(recorded, count=len(changes))
     undoing = _undoing(moved, reached, [ClosedItem(*row) for row in closed])
@@ -192,26 +198,28 @@ def write_placed(
 
     The rows are there already, in the first status of their flow and version 1.
     """
-    placed = recording_of(
-        [
-            NewEvent(
-                order_pk=order.pk,
-                seq=order.version,
-                kind=EVENT_KINDS[Action.RECEIVE],
-                actor=actor,
-                status=order.status,
-                last_status=Status.NULL,
-                occurred_at=order.read_at,
-                last_change_at=None,
-                changes={"status": [Status.NULL, order.status]},
-                data=dict(data or {}),
-                parts_changed=True,
-            )
-            for order in orders
-        ]
-    )
+    placed = [
+        NewEvent(
+            order_pk=order.pk,
+            seq=order.version,
+            kind=EVENT_KINDS[Action.RECEIVE],
+            actor=actor,
+            status=order.status,
+            last_status=Status.NULL,
+            occurred_at=order.read_at,
+            last_change_at=None,
+            changes={"status": [Status.NULL, order.status]},
+            data=dict(data or {}),
+            parts_changed=True,
+        )
+        for order in orders
+    ]
     items = [item for order in orders for item in _items_of(order, order.status)]
-    recorded, added = run_together(placed, adding_of(items))
+    recorded, added, _ = run_together(
+        recording_of(placed),
+        adding_of(items),
+        snapshots_of((event.order_pk, event.seq) for event in placed),
+    )
     recorded_ids(recorded, count=len(orders))
     return Written({order.pk: order.status for order in orders}, due_of(added))
 

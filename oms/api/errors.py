@@ -24,6 +24,7 @@ from oms.access.keys import AccessRefused
 from oms.ops.logs import current_request_id
 from oms.orders.documents.errors import DocumentError
 from oms.orders.locks import OrderNotFound
+from oms.orders.snapshots import SnapshotsNotReady
 from workflow.flows import TransitionNotAllowed
 from workflow.services.placing import PlacedDifferently
 from workflow.services.refusals import CancellationRefused, InvalidInput, PartOfOrderNotFound
@@ -43,6 +44,7 @@ DOMAIN_ERRORS: dict[type[Exception], tuple[int, str]] = {
     PlacedDifferently: (409, "placed_differently"),
     # The contract's own code for an action that the present status does not know.
     TransitionNotAllowed: (409, "OMS003"),
+    SnapshotsNotReady: (503, "try_again"),
 }
 
 # What we say for a bare status: Django's own errors, and DRF's where its words are for developers.
@@ -101,14 +103,19 @@ def answer_exception(exc: Exception, context: Mapping[str, Any]) -> Response:
     set_rollback()
     if known := _domain_error(exc):
         status, code = known
-        return Response(error_body(code, str(exc), getattr(exc, "details", ())), status=status)
+        body = error_body(code, str(exc), getattr(exc, "details", ()))
+        return Response(body, status=status, headers=_retry_headers(status))
     if isinstance(exc, exceptions.APIException):
         return _answer_api_exception(exc)
     status = status_of(exc)
     if status >= 500:
         log_failure(exc, status)
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == 503 else None
-    return Response(error_body(*STATUS_ERRORS[status]), status=status, headers=headers)
+    body = error_body(*STATUS_ERRORS[status])
+    return Response(body, status=status, headers=_retry_headers(status))
+
+
+def _retry_headers(status: int) -> dict[str, str] | None:
+    return {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == 503 else None
 
 
 def status_of(exc: Exception) -> int:

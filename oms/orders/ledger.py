@@ -16,6 +16,7 @@ import orjson
 from django.db import connection, transaction
 
 from oms.ops.statements import Rows, Statement, as_json, run_together
+from oms.orders.snapshots import snapshots_of
 
 # Any constant works as long as nobody else uses it: the first eight bytes of "bulkhead".
 LEDGER_LOCK: Final = int.from_bytes(b"bulkhead", "big", signed=True)
@@ -70,12 +71,15 @@ def record_events(events: Sequence[NewEvent]) -> list[int]:
     This function will append events to the timelines of their orders, in the caller's transaction.
 
     The caller holds the row locks of the orders and has already written their new rows: the
-    fingerprints are taken from them. Returns the event ids in the order given. Raises LookupError
-    when an order is not there: the join would leave its event out without a word.
+    fingerprints and snapshots are taken from them. Returns the event ids in the order given.
+    Raises LookupError when an order is not there: the join would leave its event out without a
+    word.
     """
     if not events:
         return []
-    (added,) = run_together(recording_of(events))
+    added, _ = run_together(
+        recording_of(events), snapshots_of((event.order_pk, event.seq) for event in events)
+    )
     return recorded_ids(added, count=len(events))
 
 
@@ -83,7 +87,8 @@ def recording_of(events: Sequence[NewEvent]) -> Statement:
     """
     This function will return what `record_events` sends, for a round trip with other statements.
 
-    Its rows go to `recorded_ids`, which finds out what went wrong.
+    Its rows go to `recorded_ids`, which finds out what went wrong. `snapshots_of` the same events
+    must be the last statement of that round trip (`oms.orders.snapshots`).
     """
     return Statement(_INSERT_EVENTS, [as_json(events)])
 

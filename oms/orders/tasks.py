@@ -3,10 +3,13 @@
 from typing import Final
 
 import structlog
+from django.conf import settings
 
+from oms.ops.clock import database_now
 from oms.ops.queues import queue_task
 from oms.orders.checks import CheckIsRunning, check_timelines
 from oms.orders.models import TimelineCheck
+from oms.orders.snapshots import forget_snapshots
 
 logger = structlog.get_logger(__name__)
 
@@ -25,3 +28,9 @@ def check_timelines_in_slices() -> None:
         return
     if check.state == TimelineCheck.State.RUNNING:
         queue_task(CLUSTER, CHECK_TASK)
+
+
+def forget_old_snapshots() -> None:
+    """This function will delete snapshots that no reader may ask for any more."""
+    forgotten = forget_snapshots(database_now() - settings.FORGET_SNAPSHOTS_AFTER)
+    logger.info("snapshots.forgotten", count=forgotten)

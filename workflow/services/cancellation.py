@@ -49,17 +49,7 @@ def cancel_order(*, order_id: str, reason: str, actor: str, may_confirm: bool = 
         return _move(order, Action.CANCEL, actor, reason, None)
     if may_confirm and order.status in DECIDING:
         return _confirm(order, actor, reason)
-    request_id = uuid.uuid4()
-    done = _move(order, Action.REQUEST_CANCELLATION, actor, reason, request_id)
-    CancellationRequest.objects.create(
-        order_id=order.pk,
-        request_id=request_id,
-        reason=reason,
-        requested_by=actor,
-        requested_at=order.read_at,
-        status_before=order.status,
-    )
-    return done
+    return _request(order, actor, reason)
 
 
 @transaction.atomic
@@ -82,6 +72,21 @@ def deny_cancellation(
     if request_id is not None and _id_of(open_request) != request_id:
         raise PartOfOrderNotFound(f"The order has no open cancellation request {request_id}.")
     return _move(order, Action.DENY_CANCELLATION, actor, reason, _id_of(open_request)).status
+
+
+def _request(order: LockedOrder, actor: str, reason: str) -> Canceled:
+    Change(order=order, actor=actor, action=Action.REQUEST_CANCELLATION).next_status()
+    request_id = uuid.uuid4()
+    # Before the move: the snapshot that the move leaves must have it.
+    CancellationRequest.objects.create(
+        order_id=order.pk,
+        request_id=request_id,
+        reason=reason,
+        requested_by=actor,
+        requested_at=order.read_at,
+        status_before=order.status,
+    )
+    return _move(order, Action.REQUEST_CANCELLATION, actor, reason, request_id)
 
 
 def _open_request(order: LockedOrder) -> CancellationRequest | None:

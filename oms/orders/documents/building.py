@@ -1,7 +1,9 @@
 """
-The query behind the order document: one statement for one order and for a thousand.
+From rows to the order document: present rows, or those that an event left behind.
 
-One statement is one round trip and one snapshot: a document never mixes two versions of an order.
+Present rows are one statement for one order and for a thousand. One statement is one round trip and
+one view of the database: a document never mixes two versions of an order. The rows of a snapshot
+(`oms.orders.snapshots`) are the same rows as they were, so both are assembled by the same code.
 """
 
 from collections.abc import Collection, Sequence
@@ -11,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 from django.db import connection
-from django.db.models import DateTimeField, Model
+from django.db.models import NOT_PROVIDED, DateTimeField, Model
 
 from oms.orders.documents.assembling import OrderRows, Row, assemble
 from oms.orders.models import (
@@ -45,14 +47,61 @@ def documents_by_pk(
     with connection.cursor() as cursor:
         cursor.execute(_ROWS_OF_ORDERS, {"pks": list(pks)})
         told = cursor.fetchall()
-    parts: dict[int, dict[type[Model], list[dict[str, Any]]]] = {}
+    parts: dict[int, Parts] = {}
     for part, pk, row in told:
         by_model = parts.setdefault(pk, {model: [] for model in PARTS})
-        by_model[PARTS[part]].append(_decoded(PARTS[part], row))
+        by_model[PARTS[part]].append(_decoded(PARTS[part], orjson.loads(row)))
     return {pk: assemble(_rows_of(parts[pk], pk in in_error)) for pk in pks if pk in parts}
 
 
-def _rows_of(part: dict[type[Model], list[dict[str, Any]]], is_in_error: bool) -> OrderRows:
+def documents_at_events(event_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """
+    This function will return each event's document: the order as the event left it.
+
+    An event without a snapshot, from before there was any demand or after they were forgotten,
+    gets the present document of its order. Events that do not exist are left out. Documents are
+    large: ask for some hundred at a time.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_SNAPSHOTS, [list(event_ids)])
+        told = cursor.fetchall()
+    present = documents_by_pk(list({pk for _, pk, rows in told if rows is None}))
+    return {
+        event_id: present[pk] if rows is None else assemble(_rows_of(_parts_of(rows)))
+        for event_id, pk, rows in told
+    }
+
+
+_SNAPSHOTS: Final = """
+    SELECT e.id, e.order_id, s.rows::text
+    FROM orders_orderevent e LEFT JOIN orders_documentsnapshot s ON s.event_id = e.id
+    WHERE e.id = ANY(%s)
+"""
+
+Parts = dict[type[Model], list[dict[str, Any]]]
+
+
+def _parts_of(snapshot: str) -> Parts:
+    told = orjson.loads(snapshot)
+    return {
+        model: [
+            # A column that was added since has what the rows of that time were given.
+            _decoded(model, _defaults_of(model, row) | row)
+            for row in told.get(model._meta.db_table) or ()
+        ]
+        for model in PARTS
+    }
+
+
+def _defaults_of(model: type[Model], row: Row) -> dict[str, Any]:
+    return {
+        field.attname: None if field.db_default is not NOT_PROVIDED else field.get_default()
+        for field in model._meta.concrete_fields
+        if field.attname not in row
+    }
+
+
+def _rows_of(part: Parts, is_in_error: bool = False) -> OrderRows:
     items = sorted(part[Item], key=_by_index)
     index_of = {item["id"]: item["index"] for item in items}
     rows = OrderRows(
@@ -82,12 +131,11 @@ def _by_time_asked(row: Row) -> tuple[datetime, int]:
     return row["requested_at"], row["id"]
 
 
-def _decoded(model: type[Model], text: str) -> dict[str, Any]:
-    row: dict[str, Any] = orjson.loads(text)
+def _decoded(model: type[Model], told: dict[str, Any]) -> dict[str, Any]:
     for name in TIMES_OF[model]:
-        if row[name] is not None:
-            row[name] = datetime.fromisoformat(row[name])
-    return row
+        if told[name] is not None:
+            told[name] = datetime.fromisoformat(told[name])
+    return told
 
 
 PARTS: Final[tuple[type[Model], ...]] = (
