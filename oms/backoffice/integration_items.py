@@ -17,7 +17,7 @@ from oms.backoffice.timeline import sentence_of
 from oms.backoffice.times import ago, short
 from oms.backoffice.tones import Tone
 
-PAGE_SIZE: Final = 25
+PAGE_SIZE: Final = 15
 ATTEMPTS_PAGE: Final = 50
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -159,7 +159,7 @@ def state_of(item: QueueItem, channel: str, now: datetime) -> tuple[str, Tone, s
 
 def _open_state(item: QueueItem, channel: str, now: datetime) -> tuple[str, Tone, str]:
     if item.available_at is None:
-        return "Behind an earlier one", Tone.NEUTRAL, "An earlier event of its order comes first."
+        return "Behind an earlier one", Tone.NEUTRAL, ""
     if not item.attempts:
         words = "Not asked for yet" if channel == Channel.FEED else "To be delivered"
         return words, Tone.WAIT, ""

@@ -123,7 +123,6 @@ def _flow_context(request: HttpRequest, flow: Flow, now: datetime) -> dict[str, 
         if getattr(subscription, "endpoint", None)
         else "",
         "may_repair": may(request, May.REPAIR_INTEGRATIONS),
-        "may_try": may(request, May.VIEW_RAW_DOCUMENT),
     }
 
 

@@ -199,7 +199,10 @@ def _age_tops(highest: float) -> float:
 
 
 def _count_tops(highest: float) -> float:
-    top = 2.0
-    while top < highest:
-        top *= 5 if str(int(top))[0] == "2" else 2
-    return top
+    """A top of 2, 4 or 10 with zeros: halves are whole numbers."""
+    power = 1.0
+    while True:
+        for top in (2 * power, 4 * power, 10 * power):
+            if highest <= top:
+                return top
+        power *= 10
