@@ -10,6 +10,7 @@ from django.db import connection
 from feeds.models import Channel, QueueItem, Subscription
 from oms.backoffice.integration_facts import filter_words
 from oms.backoffice.integration_items import ItemLine, tell_item
+from oms.backoffice.integration_states import BEHIND_AFTER
 from oms.backoffice.times import ago, span
 
 EVENTS_SHOWN: Final = 4
@@ -20,7 +21,7 @@ MOST_ITEMS: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class OrderIntegration:
-    """One feed or hook and what it knows of the order, newest first."""
+    """One feed or hook and what it knows of the order: what holds others up, then the newest."""
 
     subscription: Subscription
     owner: str
@@ -28,7 +29,7 @@ class OrderIntegration:
     lines: Sequence[ItemLine]
     has_more: bool
     sentence: str
-    is_waiting: bool
+    is_alarming: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,10 @@ def _told(
         lines=[tell_item(item, subscription.channel, now) for item in shown[:EVENTS_SHOWN]],
         has_more=len(shown) > EVENTS_SHOWN,
         sentence=_sentence(subscription, standing, newest, now),
-        is_waiting=bool(standing.open_count or standing.parked_count),
+        is_alarming=bool(
+            standing.parked_count
+            or (standing.oldest_at and now - standing.oldest_at > BEHIND_AFTER)
+        ),
     )
 
 
@@ -134,16 +138,18 @@ def _standings(order_pk: int, subscription_pks: Sequence[int]) -> dict[int, _Sta
         return {row[0]: _Standing(*row[1:]) for row in cursor.fetchall()}
 
 
+# What holds the others up comes first: it says why they wait.
 _STANDINGS: Final = """
     SELECT s.id, i.pks, i.open_count, i.oldest_at, i.parked_count
     FROM unnest(%(subscriptions)s::bigint[]) AS s (id)
     CROSS JOIN LATERAL (
-        SELECT (array_agg(q.id ORDER BY q.id DESC))[1:%(shown)s] AS pks,
+        SELECT (array_agg(q.id ORDER BY q.holds_up DESC, q.id DESC))[1:%(shown)s] AS pks,
                count(*) FILTER (WHERE q.outcome = '') AS open_count,
                min(q.queued_at) FILTER (WHERE q.outcome = '') AS oldest_at,
                count(*) FILTER (WHERE q.outcome = 'parked') AS parked_count
         FROM (
-            SELECT id, outcome, queued_at FROM feeds_queueitem
+            SELECT id, outcome, queued_at, outcome = '' AND available_at IS NOT NULL AS holds_up
+            FROM feeds_queueitem
             WHERE order_id = %(order)s AND subscription_id = s.id ORDER BY id DESC LIMIT %(most)s
         ) q
         HAVING count(*) > 0
