@@ -234,6 +234,10 @@ EXPRESS_SLA_WORDS = env_list("EXPRESS_SLA_WORDS", "express,same day,same-day,sam
 PLACEMENT_MAX_PURCHASES = env_int("PLACEMENT_MAX_PURCHASES", 1000, minimum=1)
 PLACEMENT_MAX_ITEMS = env_int("PLACEMENT_MAX_ITEMS", 1000, minimum=1)
 
+# Feeds: how long what has ended stays to be looked at, and when a quiet feed counts as forgotten
+FEED_HISTORY_DAYS = env_int("FEED_HISTORY_DAYS", 30, minimum=1)
+FEED_IDLE_DAYS = env_int("FEED_IDLE_DAYS", 3, minimum=1)
+
 # Connectors
 SANDBOX_URL = env_str("SANDBOX_URL", "http://127.0.0.1:8011")
 # How long the sandbox's carrier takes to deliver a parcel, on average.

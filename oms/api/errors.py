@@ -19,6 +19,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from feeds.refusals import FeedNotConfigured, FeedRefused, MixedFilter, StillCatchingUp
 from oms.access.authenticating import BadCredentials
 from oms.access.keys import AccessRefused
 from oms.ops.logs import current_request_id
@@ -41,6 +42,10 @@ DOMAIN_ERRORS: dict[type[Exception], tuple[int, str]] = {
     InvalidInput: (400, "invalid"),
     DocumentError: (400, "invalid"),
     CancellationRefused: (400, "partly_invoiced"),
+    FeedRefused: (400, "invalid"),
+    MixedFilter: (409, "mixed_filter"),
+    FeedNotConfigured: (404, "feed_not_configured"),
+    StillCatchingUp: (503, "still_catching_up"),
     PlacedDifferently: (409, "placed_differently"),
     # The contract's own code for an action that the present status does not know.
     TransitionNotAllowed: (409, "OMS003"),

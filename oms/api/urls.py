@@ -7,6 +7,7 @@ An address that is not here is answered 404 in JSON by the boundary.
 from django.urls import URLPattern, path
 
 from oms.api.views.events import EventsView
+from oms.api.views.feeds import FeedConfigView, FeedView, OldFeedConfirmView, OldFeedView
 from oms.api.views.orders import (
     CancelView,
     DenyCancellationView,
@@ -25,6 +26,10 @@ ORDERS = "oms/pvt/orders"
 ORDER = f"{ORDERS}/<str:order_id>"
 
 urlpatterns: list[URLPattern] = [
+    path("orders/feed", FeedView.as_view()),
+    path("orders/feed/config", FeedConfigView.as_view()),
+    path("oms/pvt/feed/orders/status", OldFeedView.as_view()),
+    path("oms/pvt/feed/orders/status/confirm", OldFeedConfirmView.as_view()),
     path("fulfillment/pvt/orders", PlaceOrdersView.as_view()),
     path("fulfillment/pvt/orders/<str:order_id>/fulfill", AuthorizeDispatchView.as_view()),
     path(f"{ORDERS}/order-group/<str:order_group>", OrderGroupView.as_view()),

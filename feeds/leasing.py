@@ -1,0 +1,317 @@
+"""
+Handing out of a subscription's queue, and what becomes of what was handed out.
+
+Only the first open item of an order has `available_at`, so handing out is one index scan, whatever
+waits or is leased (docs/adr/0007). An item that ends gives its order's next one its turn in the
+same transaction. Every function is a message or two to PostgreSQL; the clock is PostgreSQL's.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from django.db import transaction
+
+from feeds.locking import exclusive_lock, shared_lock
+from feeds.models import Outcome, Subscription
+from oms.ops.statements import Rows, Statement, as_json, run_together
+
+# The contract: "can't deliver a message more than 100 times". There it is removed, here parked.
+MOST_ATTEMPTS: Final = 100
+PARKED_UNCOMMITTED: Final = f"handed out {MOST_ATTEMPTS} times without a commit"
+EXPIRY_BATCH: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOut:
+    """An event under lease, with what feed items and hook bodies tell of it."""
+
+    item_id: int
+    attempt: int
+    subscription_id: int
+    event_pk: int
+    position: int
+    order_pk: int
+    order_id: str
+    origin: str
+    seq: int
+    status: str
+    last_status: str
+    occurred_at: datetime
+    last_change_at: datetime | None
+    is_replay: bool
+    queued_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CommitResult:
+    """How many items a commit ended, how many were committed before, how many it knows nothing of."""
+
+    committed: int = 0
+    already_committed: int = 0
+    not_committed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postponement:
+    """An attempt that failed. Only if it is the latest one of its item does it count."""
+
+    item_id: int
+    attempt: int
+    available_at: datetime
+    error: str
+
+
+def lease(
+    subscription: Subscription, *, limit: int, at: datetime | None = None
+) -> list[HandedOut]:
+    """
+    This function will lease up to `limit` items for the visibility timeout, oldest first.
+
+    What was handed out MOST_ATTEMPTS times is parked instead; what is older than the retention is
+    left to `expire_items`. Parallel readers never get the same item.
+    """
+    return lease_items(subscription.pk, limit=limit, at=at)
+
+
+def lease_items(
+    subscription_id: int, *, limit: int, at: datetime | None = None
+) -> list[HandedOut]:
+    """This function will do what `lease` does, for who knows a subscription's number only."""
+    handed_out: list[HandedOut] = []
+    while len(handed_out) < limit:
+        wanted = limit - len(handed_out)
+        (rows,) = run_together(Statement(_LEASE, [at, subscription_id, wanted]))
+        kept = keep_deliverable(subscription_id, rows)
+        handed_out += kept
+        if len(kept) == len(rows) < wanted:
+            break
+    return handed_out
+
+
+def leasing_of_feed(app_key_id: int, *, limit: int) -> Statement:
+    """This function will return what leases from a key's feed, for a round trip with others."""
+    return Statement(_LEASE_OF_FEED, [None, app_key_id, limit])
+
+
+def keep_deliverable(subscription_id: int, rows: Rows) -> list[HandedOut]:
+    """This function will park what was handed out too often and return the rest."""
+    items = [HandedOut(*row) for row in rows]
+    worn = [item.item_id for item in items if item.attempt > MOST_ATTEMPTS]
+    if not worn:
+        return items
+    end_items(subscription_id, worn, Outcome.PARKED, error=PARKED_UNCOMMITTED)
+    return [item for item in items if item.attempt <= MOST_ATTEMPTS]
+
+
+_LEASE_WHERE: Final = """
+    WITH moment AS MATERIALIZED (
+        SELECT coalesce(%s::timestamptz, statement_timestamp()) AS now
+    ), terms AS MATERIALIZED (
+        SELECT id, make_interval(secs => visibility_timeout_seconds) AS visibility,
+               make_interval(secs => retention_seconds) AS retention
+        FROM feeds_subscription WHERE {which}
+    ), picked AS MATERIALIZED (
+        SELECT id FROM feeds_queueitem
+        WHERE subscription_id = (SELECT id FROM terms)
+          AND outcome = '' AND available_at <= (SELECT now FROM moment)
+          AND queued_at > (SELECT now FROM moment) - (SELECT retention FROM terms)
+        ORDER BY available_at, id
+        LIMIT %s
+        FOR UPDATE SKIP LOCKED
+    ), leased AS (
+        UPDATE feeds_queueitem item
+        SET available_at = moment.now + terms.visibility,
+            attempts = item.attempts + 1,
+            leased_at = moment.now,
+            first_leased_at = coalesce(item.first_leased_at, moment.now)
+        FROM picked, moment, terms
+        WHERE item.id = picked.id
+        RETURNING item.id, item.attempts, item.subscription_id, item.event_id, item.position,
+                  item.order_id, item.is_replay, item.queued_at
+    )
+    SELECT i.id, i.attempts, i.subscription_id, i.event_id, i.position, i.order_id,
+           o.order_id, o.origin, e.seq, e.status, e.last_status, e.occurred_at, e.last_change_at,
+           i.is_replay, i.queued_at
+    FROM leased i
+    JOIN orders_orderevent e ON e.id = i.event_id
+    JOIN orders_order o ON o.id = i.order_id
+    ORDER BY i.queued_at, i.id
+"""
+_LEASE: Final = _LEASE_WHERE.format(which="id = %s")
+_LEASE_OF_FEED: Final = _LEASE_WHERE.format(
+    which="app_key_id = %s AND channel = 'feed' AND is_active"
+)
+
+
+def commit_items(subscription_id: int, item_ids: Iterable[int]) -> CommitResult:
+    """
+    This function will end items as committed, whichever lease they were handed out in.
+
+    It does not matter whether a lease has ended, or the item was parked or expired meanwhile: the
+    ERP has it. Committing twice changes nothing. Items of other subscriptions are not touched.
+    """
+    wanted = list(dict.fromkeys(item_ids))
+    if not wanted:
+        return CommitResult()
+    _, found, _, _, _ = run_together(
+        shared_lock(subscription_id),
+        Statement(_LOCK_ITEMS, [wanted, subscription_id]),
+        Statement(_COMMIT, [wanted, subscription_id]),
+        _promoting(subscription_id, wanted),
+        Statement(_TOUCH_COMMIT, [subscription_id]),
+    )
+    outcomes = Counter(Outcome(outcome) for _, outcome in found)
+    already = outcomes[Outcome.COMMITTED]
+    committed = sum(outcomes[outcome] for outcome in _COMMITTABLE)
+    return CommitResult(committed, already, len(wanted) - already - committed)
+
+
+_COMMITTABLE: Final = (Outcome.OPEN, Outcome.PARKED, Outcome.EXPIRED)
+# In id order, so that two commits of the same items wait for each other and do not deadlock.
+_LOCK_ITEMS: Final = """
+    SELECT id, outcome FROM feeds_queueitem
+    WHERE id = ANY(%s) AND subscription_id = %s AND attempts > 0
+    ORDER BY id FOR UPDATE
+"""
+_COMMIT: Final = """
+    UPDATE feeds_queueitem
+    SET outcome = 'committed', ended_at = statement_timestamp(), available_at = NULL
+    WHERE id = ANY(%s) AND subscription_id = %s AND attempts > 0
+      AND outcome IN ('', 'parked', 'expired')
+"""
+# Many readers, one row: whoever finds it taken leaves it to the one that has it.
+_TOUCH_COMMIT: Final = """
+    UPDATE feeds_subscription SET last_commit_at = statement_timestamp()
+    WHERE id = (
+        SELECT id FROM feeds_subscription
+        WHERE id = %s AND (last_commit_at IS NULL
+                           OR last_commit_at < statement_timestamp() - interval '1 second')
+        FOR NO KEY UPDATE SKIP LOCKED
+    )
+"""
+
+
+def end_items(
+    subscription_id: int, item_ids: Iterable[int], outcome: Outcome, *, error: str = ""
+) -> int:
+    """
+    This function will end items that were handed out, and return how many were still open.
+
+    `error` is kept as the item's last one. Raises ValueError for an outcome that is no end.
+    """
+    if outcome is Outcome.OPEN:
+        raise ValueError("An item does not end by being open.")
+    wanted = list(dict.fromkeys(item_ids))
+    if not wanted:
+        return 0
+    _, _, ended, _ = run_together(
+        shared_lock(subscription_id),
+        Statement(_LOCK_ITEMS, [wanted, subscription_id]),
+        Statement(_END_LEASED, [outcome, error, wanted, subscription_id]),
+        _promoting(subscription_id, wanted),
+    )
+    return len(ended)
+
+
+# `available_at` keeps to the first of an order: under the shared lock nothing else may end.
+_END_LEASED: Final = """
+    UPDATE feeds_queueitem
+    SET outcome = %s, ended_at = statement_timestamp(), available_at = NULL,
+        last_error = coalesce(nullif(%s, ''), last_error)
+    WHERE id = ANY(%s) AND subscription_id = %s AND outcome = '' AND available_at IS NOT NULL
+    RETURNING id
+"""
+
+
+def _promoting(subscription_id: int, ended_ids: Sequence[int]) -> Statement:
+    """The next item of each order takes its place in the line by its age, not behind everybody."""
+    return Statement(_PROMOTE, [list(ended_ids), subscription_id])
+
+
+_PROMOTE: Final = """
+    UPDATE feeds_queueitem waiting
+    SET available_at = least(waiting.queued_at, statement_timestamp())
+    FROM (
+        SELECT DISTINCT order_id, subscription_id FROM feeds_queueitem
+        WHERE id = ANY(%s) AND subscription_id = %s
+    ) ended
+    WHERE waiting.id = (
+        SELECT min(open.id) FROM feeds_queueitem open
+        WHERE open.order_id = ended.order_id AND open.subscription_id = ended.subscription_id
+          AND open.outcome = ''
+    ) AND waiting.available_at IS NULL
+"""
+
+
+def expire_items(subscription_id: int, *, batch: int = EXPIRY_BATCH) -> int:
+    """
+    This function will end up to `batch` open items that are older than the retention.
+
+    Returns how many. They stay visible as expired, and their events can be replayed.
+    """
+    with transaction.atomic():
+        _, ended = run_together(
+            exclusive_lock(subscription_id), Statement(_EXPIRE, [subscription_id, batch])
+        )
+        if ended:
+            run_together(_promoting(subscription_id, [row[0] for row in ended]))
+    return len(ended)
+
+
+_EXPIRE: Final = """
+    UPDATE feeds_queueitem
+    SET outcome = 'expired', ended_at = statement_timestamp(), available_at = NULL
+    WHERE id IN (
+        SELECT i.id FROM feeds_queueitem i
+        JOIN feeds_subscription s ON s.id = i.subscription_id
+        WHERE s.id = %s AND i.outcome = ''
+          AND i.queued_at <= statement_timestamp() - make_interval(secs => s.retention_seconds)
+        ORDER BY i.queued_at LIMIT %s
+    ) AND outcome = ''
+    RETURNING id
+"""
+
+
+def postpone(postponements: Sequence[Postponement]) -> int:
+    """
+    This function will hide leased items until their next attempt, and return how many it hid.
+
+    An attempt that is not the latest of its item any more changes nothing: somebody else has it.
+    """
+    if not postponements:
+        return 0
+    (hidden,) = run_together(Statement(_POSTPONE, [as_json(postponements)]))
+    return len(hidden)
+
+
+_POSTPONE: Final = """
+    WITH asked AS MATERIALIZED (
+        SELECT * FROM json_to_recordset(%s) AS a (
+            item_id bigint, attempt int, available_at timestamptz, error text
+        )
+    ), found AS MATERIALIZED (
+        SELECT i.id FROM feeds_queueitem i JOIN asked a ON a.item_id = i.id
+        ORDER BY i.id FOR UPDATE OF i
+    )
+    UPDATE feeds_queueitem item
+    SET available_at = asked.available_at, last_error = asked.error
+    FROM asked, found
+    WHERE item.id = asked.item_id AND item.id = found.id AND item.attempts = asked.attempt
+      AND item.outcome = '' AND item.available_at IS NOT NULL
+    RETURNING item.id
+"""
+
+
+def withdrawing_of(subscription_id: int) -> Statement:
+    """This function will return the statement that ends all open items with their configuration."""
+    return Statement(_WITHDRAW, [subscription_id])
+
+
+_WITHDRAW: Final = """
+    UPDATE feeds_queueitem
+    SET outcome = 'withdrawn', ended_at = statement_timestamp(), available_at = NULL
+    WHERE subscription_id = %s AND outcome = ''
+"""

@@ -1,0 +1,57 @@
+"""Why a feed or hook is not configured, read or replayed as asked; `oms.api.errors` maps each."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One field that is wrong, and what it may be instead."""
+
+    field: str
+    message: str
+    allowed: Sequence[str] = ()
+
+
+class FeedRefused(Exception):
+    """What was sent cannot be taken. Nothing was changed."""
+
+    def __init__(self, *problems: Problem) -> None:
+        self.problems = problems
+        super().__init__("; ".join(f"{p.field}: {p.message}" for p in problems))
+
+    @property
+    def details(self) -> list[dict[str, Any]]:
+        return [
+            {key: value for key, value in asdict(problem).items() if value}
+            for problem in self.problems
+        ]
+
+
+class MixedFilter(FeedRefused):
+    """
+    Statuses and an expression at once: the contract's only 409 for a configuration.
+
+    Every other mistake is a 400: a published client takes 409 for a passing conflict and repeats
+    it for five minutes (research A).
+    """
+
+
+class FeedNotConfigured(Exception):
+    """The app key has no feed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This app key has no feed. Make one by POST /api/orders/feed/config with a filter, "
+            'such as {"filter": {"type": "FromWorkflow", "status": ["ready-for-handling"]}}.'
+        )
+
+
+class StillCatchingUp(Exception):
+    """Too much lies between the queue and the ledger's end to finish now. Repeating goes on from there."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "What happened under the present filter is still being queued. Try again."
+        )
