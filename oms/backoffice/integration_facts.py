@@ -7,7 +7,7 @@ Secrets and headers of hooks are never read here, so no page can show them by mi
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from django.db import connection
@@ -28,10 +28,26 @@ from oms.backoffice.integration_states import (
 )
 from oms.backoffice.masking import DOT
 from oms.backoffice.tones import Tone, label_of
+from oms.orders.ledger import has_unnumbered_events, number_events
 
 # More integrations than a store has; a search narrows what is beyond.
 MOST_KEYS: Final = 200
+# How far into the ledger a filter is tried, for the page of many integrations to stay quick.
+WINDOW: Final = 500
 _SECRETS: Final = ("endpoint__headers", "endpoint__secret", "endpoint__previous_secret")
+
+
+@dataclass(frozen=True, slots=True)
+class _Measures:
+    """What SQL counted for one subscription."""
+
+    open_count: int
+    oldest_at: datetime | None
+    parked_count: int
+    ahead_count: int
+    ahead_since: datetime | None
+    unseen_count: int
+    unseen_since: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +57,6 @@ class Flow:
     subscription: Subscription
     facts: FlowFacts
     parked_count: int
-    behind_positions: int
     condition: Condition
     sentence: str
 
@@ -89,6 +104,7 @@ def list_integrations(now: datetime, *, search: str = "") -> list[Integration]:
 
     `search` narrows by a part of the owner's name or of the key. At most `MOST_KEYS`.
     """
+    _number_what_is_committed()
     configured = Subscription.objects.filter(app_key=OuterRef("pk"))
     keys = AppKey.objects.filter(
         Exists(configured) | Q(scopes__contains=[Scope.FEED_HOOK_ADMIN.value], is_active=True)
@@ -103,6 +119,7 @@ def list_integrations(now: datetime, *, search: str = "") -> list[Integration]:
 
 def read_integration(key: AppKey, now: datetime) -> Integration:
     """This function will read one key with its feed and its hook."""
+    _number_what_is_committed()
     return _integration(key, _flows(Subscription.objects.filter(app_key=key), now))
 
 
@@ -133,6 +150,12 @@ def address_words(url: str) -> str:
     return urlunsplit((parts.scheme, host, parts.path, hidden, ""))
 
 
+def _number_what_is_committed() -> None:
+    """What has no position yet would be told as if it had not happened: readers number first."""
+    if has_unnumbered_events():
+        number_events()
+
+
 def _integration(key: AppKey, flows: dict[tuple[int, str], Flow]) -> Integration:
     return Integration(
         key,
@@ -147,8 +170,7 @@ def _flows(subscriptions: QuerySet[Subscription], now: datetime) -> dict[tuple[i
     return {(row.app_key_id, row.channel): _flow(row, measures[row.pk], now) for row in rows}
 
 
-def _flow(subscription: Subscription, measures: Sequence[Any], now: datetime) -> Flow:
-    open_count, oldest_at, parked_count, behind, unseen_since = measures
+def _flow(subscription: Subscription, measured: _Measures, now: datetime) -> Flow:
     key = subscription.app_key
     facts = FlowFacts(
         channel=subscription.channel,
@@ -160,17 +182,18 @@ def _flow(subscription: Subscription, measures: Sequence[Any], now: datetime) ->
         last_queued_at=subscription.last_queued_at,
         last_read_at=subscription.last_read_at,
         last_commit_at=subscription.last_commit_at,
-        open_count=open_count,
-        oldest_at=oldest_at,
-        unseen_count=min(behind, COUNT_LIMIT + 1) if unseen_since else 0,
-        unseen_since=unseen_since,
+        open_count=measured.open_count,
+        oldest_at=measured.oldest_at,
+        ahead_count=measured.ahead_count,
+        ahead_since=measured.ahead_since,
+        unseen_count=min(measured.unseen_count, COUNT_LIMIT + 1),
+        unseen_since=measured.unseen_since,
         receiver=_receiver(subscription),
     )
     return Flow(
         subscription,
         facts,
-        parked_count,
-        behind,
+        measured.parked_count,
         condition_of(facts, now),
         sentence_of(facts, now),
     )
@@ -190,15 +213,17 @@ def _receiver(subscription: Subscription) -> ReceiverFacts:
     )
 
 
-def _measures(pks: Sequence[int]) -> dict[int, Sequence[Any]]:
+def _measures(pks: Sequence[int]) -> dict[int, _Measures]:
     if not pks:
         return {}
+    parameters = {"pks": list(pks), "limit": COUNT_LIMIT + 1, "window": WINDOW}
     with connection.cursor() as cursor:
-        cursor.execute(_MEASURES, {"pks": list(pks), "limit": COUNT_LIMIT + 1})
-        return {row[0]: row[1:] for row in cursor.fetchall()}
+        cursor.execute(_MEASURES, parameters)
+        return {row[0]: _Measures(*row[1:]) for row in cursor.fetchall()}
 
 
-# Positions have no gaps, so how far behind a cursor is needs no counting.
+# Positions have no gaps, so how much lies after a cursor needs no counting. Of that, a filter by
+# statuses is tried on the next `window` here, as pulling will; an expression is tried on none.
 _MEASURES: Final = """
     SELECT s.id,
            (SELECT count(*) FROM (SELECT 1 FROM feeds_queueitem i
@@ -209,11 +234,28 @@ _MEASURES: Final = """
            (SELECT count(*) FROM (SELECT 1 FROM feeds_queueitem i
                                   WHERE i.subscription_id = s.id AND i.outcome = 'parked'
                                   LIMIT %(limit)s) p),
-           l.last - s.cursor,
+           ahead.count, ahead.oldest_at, greatest(l.last - seen.position, 0),
            (SELECT e.occurred_at FROM orders_ledgerentry n
             JOIN orders_orderevent e ON e.id = n.event_id
-            WHERE n.position = s.cursor + 1 AND s.is_active)
+            WHERE n.position = seen.position + 1)
     FROM feeds_subscription s
+    JOIN access_appkey k ON k.id = s.app_key_id
     CROSS JOIN (SELECT coalesce(max(position), 0) AS last FROM orders_ledgerentry) l
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN NOT s.is_active THEN l.last
+                    WHEN s.filter_type = 'FromOrders' THEN s.cursor
+                    ELSE s.cursor + %(window)s END AS position
+    ) seen
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS count, min(e.occurred_at) AS oldest_at
+        FROM orders_ledgerentry n
+        JOIN orders_orderevent e ON e.id = n.event_id
+        JOIN orders_order o ON o.id = e.order_id
+        WHERE s.is_active AND n.position > s.cursor AND n.position <= seen.position
+          AND e.kind <> 'order.imported' AND e.status <> e.last_status
+          AND (s.statuses = '{}' OR e.status = ANY (s.statuses))
+          AND (k.seller_ids IS NULL OR o.seller_id = ANY (k.seller_ids))
+          AND (k.affiliate_ids IS NULL OR o.affiliate_id = ANY (k.affiliate_ids))
+    ) ahead
     WHERE s.id = ANY(%(pks)s)
 """

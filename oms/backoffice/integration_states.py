@@ -69,9 +69,9 @@ class FlowFacts:
     """
     What decides how a feed or hook is doing.
 
-    `unseen_count` are changes in the ledger that were not compared with its filter yet, because
-    nobody has read since; `unseen_since` is when the first of them happened. Counts go up to
-    `COUNT_LIMIT` and one.
+    What waits lies in its queue (`open_count`) or further on in the ledger, where its next read
+    takes it from (`ahead_count`, as far as was looked). `unseen_count` are changes that nobody has
+    compared with its filter, so it may want none of them. Counts go up to `COUNT_LIMIT` and one.
     """
 
     channel: str
@@ -85,6 +85,8 @@ class FlowFacts:
     last_commit_at: datetime | None = None
     open_count: int = 0
     oldest_at: datetime | None = None
+    ahead_count: int = 0
+    ahead_since: datetime | None = None
     unseen_count: int = 0
     unseen_since: datetime | None = None
     receiver: ReceiverFacts = ReceiverFacts()
@@ -94,9 +96,12 @@ class FlowFacts:
         return self.channel == Channel.FEED
 
     @property
+    def waiting_count(self) -> int:
+        return self.open_count + self.ahead_count
+
+    @property
     def waiting_since(self) -> datetime | None:
-        """The earliest of what waits in the queue and of what was not looked at."""
-        return min(filter(None, (self.oldest_at, self.unseen_since)), default=None)
+        return min(filter(None, (self.oldest_at, self.ahead_since)), default=None)
 
     @property
     def quiet_since(self) -> datetime:
@@ -114,9 +119,11 @@ def condition_of(facts: FlowFacts, now: datetime) -> Condition:
         return Condition.KEY_OFF
     if facts.receiver.failing_since:
         return Condition.FAILING
-    if (since := facts.waiting_since) and now - since > BEHIND_AFTER:
+    if any(
+        since and now - since > BEHIND_AFTER for since in (facts.waiting_since, facts.unseen_since)
+    ):
         return Condition.BEHIND
-    if not facts.open_count and now - facts.quiet_since > facts.retention:
+    if not facts.waiting_count and now - facts.quiet_since > facts.retention:
         return Condition.IDLE
     return Condition.HEALTHY
 
@@ -173,14 +180,13 @@ def _hook(facts: FlowFacts, now: datetime) -> str:
 
 
 def _waiting(facts: FlowFacts, now: datetime) -> str:
-    if not facts.open_count:
+    waiting, since = facts.waiting_count, facts.waiting_since
+    if not waiting or since is None:
         return "Nothing waits."
-    count = count_words(facts.open_count, COUNT_LIMIT)
-    events = "event waits" if facts.open_count == 1 else "events wait"
-    if facts.oldest_at is None:
-        return f"{count} {events}."
-    oldest = "" if facts.open_count == 1 else "the oldest "
-    return f"{count} {events}, {oldest}since {short(facts.oldest_at, now)}."
+    count = count_words(waiting, COUNT_LIMIT)
+    events = "event waits" if waiting == 1 else "events wait"
+    oldest = "" if waiting == 1 else "the oldest "
+    return f"{count} {events}, {oldest}since {short(since, now)}."
 
 
 def _unseen(facts: FlowFacts, now: datetime) -> str:

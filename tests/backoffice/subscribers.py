@@ -48,7 +48,7 @@ def subscribe(key: AppKey, channel: str = Channel.FEED, **given: Any) -> Subscri
 
 
 def queue(subscription: Subscription, order_id: str, **given: Any) -> list[QueueItem]:
-    """This function will queue every event of an order, the first one free to be handed out."""
+    """This function will queue every event of an order and move the cursor to the ledger's end."""
     number_all_events()
     order = Order.objects.get(order_id=order_id)
     queued_at = given.pop("queued_at", datetime.now(UTC))
@@ -64,6 +64,7 @@ def queue(subscription: Subscription, order_id: str, **given: Any) -> list[Queue
         )
         for number, entry in enumerate(entries)
     ]
+    Subscription.objects.filter(pk=subscription.pk).update(cursor=last_position())
     return QueueItem.objects.bulk_create(items)
 
 

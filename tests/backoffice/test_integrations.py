@@ -55,15 +55,36 @@ def test_a_feed_that_is_not_read_says_since_when_and_what_waits(login: Login) ->
     assert flow.sentence in page.content.decode()
 
 
-def test_what_nobody_has_looked_at_yet_is_told_apart_from_what_waits(login: Login) -> None:
-    feed = subscribe(give_key(), cursor=0, last_read_at=NOW - timedelta(hours=1, seconds=5))
+def test_what_the_next_read_will_queue_waits_already(login: Login) -> None:
+    read_at = NOW - timedelta(hours=1, seconds=5)
+    key = give_key("The ERP")
+    feed = subscribe(key, cursor=0, last_read_at=read_at, statuses=["order-created"])
     place()
-    queue(subscribe(give_key("Other")), place())  # numbers the ledger
-    Subscription.objects.filter(pk=feed.pk).update(cursor=1)
+    place_in(Status.HANDLING)
     flow = login("root").get(_page(feed)).context["flow"]
-    assert flow.facts.open_count == 0
-    assert flow.behind_positions == 1
-    assert "nothing waits." in flow.sentence
+    assert (flow.facts.open_count, flow.facts.ahead_count, flow.facts.unseen_count) == (0, 2, 0)
+    assert flow.sentence.startswith(
+        "The ERP has not read for 1 h; 2 events wait, the oldest since"
+    )
+
+
+def test_an_expression_is_not_tried_by_a_page_and_what_it_has_not_seen_is_said(
+    login: Login,
+) -> None:
+    given: Any = {"filter_type": "FromOrders", "expression": "value > 1"}
+    feed = subscribe(give_key(), cursor=0, last_read_at=NOW - timedelta(hours=1), **given)
+    place(now=NOW - timedelta(minutes=50))
+    flow = login("root").get(_page(feed)).context["flow"]
+    assert (flow.facts.waiting_count, flow.facts.unseen_count) == (0, 1)
+    assert flow.condition is Condition.BEHIND
+    assert "nothing waits. 1 newer change of an order has not been compared" in flow.sentence
+
+
+def test_a_key_for_one_seller_does_not_wait_for_events_of_another(login: Login) -> None:
+    feed = subscribe(give_key(seller_ids=["7"]), cursor=0)
+    place(seller_id="1")
+    place(seller_id="7")
+    assert login("root").get(_page(feed)).context["flow"].facts.ahead_count == 1
 
 
 def test_the_list_shows_trouble_first_and_keys_without_either(login: Login) -> None:
