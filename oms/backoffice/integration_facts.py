@@ -6,14 +6,15 @@ Secrets and headers of hooks are never read here, so no page can show them by mi
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from feeds.models import Channel, FilterType, Subscription
+from feeds.selectors import is_idle
 from oms.access.models import AppKey
 from oms.access.scopes import Scope
 from oms.backoffice.integration_states import (
@@ -176,7 +177,7 @@ def _flow(subscription: Subscription, measured: _Measures, now: datetime) -> Flo
         channel=subscription.channel,
         owner=key.owner_name,
         configured_at=subscription.configured_at,
-        retention=timedelta(seconds=subscription.retention_seconds),
+        is_idle=is_idle(subscription, now),
         is_active=subscription.is_active,
         key_is_live=key.is_active and (key.expires_at is None or key.expires_at > now),
         last_queued_at=subscription.last_queued_at,
@@ -216,7 +217,11 @@ def _receiver(subscription: Subscription) -> ReceiverFacts:
 def _measures(pks: Sequence[int]) -> dict[int, _Measures]:
     if not pks:
         return {}
-    parameters = {"pks": list(pks), "limit": COUNT_LIMIT + 1, "window": WINDOW}
+    parameters: dict[str, Any] = {
+        "pks": list(pks),
+        "limit": COUNT_LIMIT + 1,
+        "window": WINDOW,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_MEASURES, parameters)
         return {row[0]: _Measures(*row[1:]) for row in cursor.fetchall()}

@@ -77,7 +77,7 @@ class FlowFacts:
     channel: str
     owner: str
     configured_at: datetime
-    retention: timedelta
+    is_idle: bool = False
     is_active: bool = True
     key_is_live: bool = True
     last_queued_at: datetime | None = None
@@ -123,7 +123,7 @@ def condition_of(facts: FlowFacts, now: datetime) -> Condition:
         since and now - since > BEHIND_AFTER for since in (facts.waiting_since, facts.unseen_since)
     ):
         return Condition.BEHIND
-    if not facts.waiting_count and now - facts.quiet_since > facts.retention:
+    if not facts.waiting_count and facts.is_idle:
         return Condition.IDLE
     return Condition.HEALTHY
 
