@@ -20,6 +20,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from feeds.refusals import FeedNotConfigured, FeedRefused, MixedFilter, StillCatchingUp
+from feeds.replaying import TooManyReplays
 from oms.access.authenticating import BadCredentials
 from oms.access.keys import AccessRefused
 from oms.ops.logs import current_request_id
@@ -45,6 +46,7 @@ DOMAIN_ERRORS: dict[type[Exception], tuple[int, str]] = {
     FeedRefused: (400, "invalid"),
     MixedFilter: (409, "mixed_filter"),
     FeedNotConfigured: (404, "feed_not_configured"),
+    TooManyReplays: (409, "too_many_replays"),
     StillCatchingUp: (503, "still_catching_up"),
     PlacedDifferently: (409, "placed_differently"),
     # The contract's own code for an action that the present status does not know.

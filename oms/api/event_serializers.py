@@ -7,12 +7,15 @@ from typing import Any, Final
 
 from rest_framework import serializers
 
+from feeds.models import Channel
 from feeds.reconciliation import HOUR, LONGEST_WINDOW, Fact, KnownOrder, hour_of
+from feeds.replaying import MOST_ORDERS, Wanted
 from oms.api.serializers import EARLIEST_YEAR, LATEST_YEAR, TimestampField
 from oms.orders.models.order import STATUS_NAMES
 
 BIGGEST_POSITION: Final = 2**63 - 1
 LONGEST_ORDER_ID: Final = 160
+LONGEST_REASON: Final = 2_000
 EVENTS_PER_PAGE: Final = 100
 MOST_EVENTS_PER_PAGE: Final = 1_000
 ORDERS_PER_PAGE: Final = 100
@@ -177,4 +180,41 @@ class KnownOrdersField(serializers.Field[dict[str, KnownOrder], Any, Any, Any]):
 
 
 class HourBody(serializers.Serializer[Any]):
+    """`replay` asks for what is missing or older again, on the key's feed or hook."""
+
     orders = KnownOrdersField()
+    replay = serializers.ChoiceField(
+        choices=Channel.values, required=False, allow_null=True, default=None
+    )
+
+
+class ReplayBody(serializers.Serializer[Any]):
+    """Exactly one beginning, which `feeds.replaying` checks, and at most one end."""
+
+    fromTime = TimestampField(required=False, allow_null=True)
+    fromPosition = serializers.IntegerField(
+        min_value=1, max_value=BIGGEST_POSITION, required=False, allow_null=True
+    )
+    orderIds = serializers.ListField(
+        child=serializers.CharField(max_length=LONGEST_ORDER_ID),
+        max_length=MOST_ORDERS,
+        required=False,
+        allow_null=True,
+    )
+    untilTime = TimestampField(required=False, allow_null=True)
+    untilPosition = serializers.IntegerField(
+        min_value=1, max_value=BIGGEST_POSITION, required=False, allow_null=True
+    )
+    reason = serializers.CharField(
+        max_length=LONGEST_REASON, required=False, allow_null=True, allow_blank=True, default=""
+    )
+
+    def wanted(self) -> Wanted:
+        given = self.validated_data
+        return Wanted(
+            from_time=given.get("fromTime"),
+            from_position=given.get("fromPosition"),
+            order_ids=given.get("orderIds"),
+            until_time=given.get("untilTime"),
+            until_position=given.get("untilPosition"),
+        )

@@ -6,6 +6,7 @@ An address that is not here is answered 404 in JSON by the boundary.
 
 from django.urls import URLPattern, path
 
+from feeds.models import Channel
 from oms.api.views.events import EventsView
 from oms.api.views.feeds import FeedConfigView, FeedView, OldFeedConfirmView, OldFeedView
 from oms.api.views.orders import (
@@ -21,6 +22,7 @@ from oms.api.views.orders import (
 )
 from oms.api.views.placing import AuthorizeDispatchView, PlaceOrdersView
 from oms.api.views.reconciliation import ReconciledHourView, ReconciliationView
+from oms.api.views.replays import ReplaysView
 
 ORDERS = "oms/pvt/orders"
 ORDER = f"{ORDERS}/<str:order_id>"
@@ -45,6 +47,8 @@ urlpatterns: list[URLPattern] = [
     path(f"{ORDER}/invoice/<path:invoice_number>/tracking", InvoiceTrackingView.as_view()),
     path(f"{ORDER}/invoice/<path:invoice_number>", InvoiceShipmentView.as_view()),
     path("events", EventsView.as_view()),
+    path("orders/feed/replay", ReplaysView.as_view(channel=Channel.FEED)),
+    path("orders/hook/replay", ReplaysView.as_view(channel=Channel.HOOK)),
     path("reconciliation", ReconciliationView.as_view()),
     path("reconciliation/<str:hour>", ReconciledHourView.as_view()),
     path(

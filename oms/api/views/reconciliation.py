@@ -2,13 +2,16 @@
 
 from typing import Any, ClassVar
 
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from feeds.models import Channel, Replay
 from feeds.reconciliation import (
     Bucket,
     BucketOrder,
+    Comparison,
     Fact,
     Visible,
     Window,
@@ -16,9 +19,13 @@ from feeds.reconciliation import (
     read_bucket_orders,
     read_buckets,
 )
+from feeds.replaying import Wanted, request_replay
+from feeds.selectors import active_subscription
 from oms.access.authenticating import Principal
+from oms.access.scopes import Scope
 from oms.api.authentication import principal_of
 from oms.api.event_serializers import BucketsBody, HourBody, HourQuery, WindowQuery, hour_text
+from oms.api.views.replays import replay_facts
 
 SCOPES = {"FeedHookV3Admin", "ListOrders", "OrdersFullAccess"}
 
@@ -95,6 +102,8 @@ class ReconciledHourView(APIView):
         asked_hour, principal = query.validated_data["hour"], principal_of(request)
         ours = read_bucket_orders(hour=asked_hour, visible=_visible(principal))
         found = compare_orders(ours, body.validated_data["orders"])
+        channel = body.validated_data["replay"]
+        replay = _ask_again(found, Channel(channel), principal) if channel else None
         return Response(
             {
                 "hour": hour_text(asked_hour),
@@ -104,8 +113,24 @@ class ReconciledHourView(APIView):
                 "newer": [_order(order) for order in found.newer],
                 "extra": found.extra,
                 "isCutOff": found.is_cut_off,
+                "replay": replay_facts(replay) if replay else None,
             }
         )
+
+
+def _ask_again(found: Comparison, channel: Channel, principal: Principal) -> Replay | None:
+    if not principal.has_any({Scope.FEED_HOOK_ADMIN, Scope.ORDERS_FULL_ACCESS}):
+        raise PermissionDenied
+    subscription = active_subscription(principal.key_id, channel)
+    order_ids = [order.order_id for order in (*found.missing, *found.older)]
+    if not order_ids:
+        return None
+    return request_replay(
+        subscription,
+        wanted=Wanted(order_ids=order_ids),
+        actor=principal.actor,
+        reason="Reconciliation",
+    )
 
 
 def _visible(principal: Principal) -> Visible:
