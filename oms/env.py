@@ -95,6 +95,14 @@ def env_networks(name: str) -> tuple[IPv4Network | IPv6Network, ...]:
         raise ImproperlyConfigured(f"{name}={','.join(words)!r}: {error}.") from None
 
 
+def env_pairs(name: str) -> dict[str, str]:
+    """This function will read `key=value` pairs between commas."""
+    pairs = [part.partition("=") for part in env_list(name)]
+    if bad := next((key for key, sign, _ in pairs if not sign or not key), None):
+        raise ImproperlyConfigured(f"{name}: {bad!r} is no pair such as 1=Main.")
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
 def env_secret(name: str) -> str | None:
     """This function will read NAME, or the file that NAME_FILE names: secrets can be mounted."""
     if path := os.environ.get(f"{name}_FILE"):

@@ -16,6 +16,7 @@ from oms.env import (
     env_int,
     env_list,
     env_networks,
+    env_pairs,
     env_ports,
     env_secret,
     env_str,
@@ -228,6 +229,8 @@ STORE_CURRENCY = env_str("STORE_CURRENCY", "BRL")
 STORE_CURRENCY_SYMBOL = env_str("STORE_CURRENCY_SYMBOL", "R$")
 STORE_TIME_ZONE = env_time_zone("STORE_TIME_ZONE", "UTC")
 OWN_SELLER_IDS = env_list("OWN_SELLER_IDS", "1")
+# What sales channels are called, by id: `1=Main,2=Wholesale`. The order list can be asked by name.
+SALES_CHANNEL_NAMES = env_pairs("SALES_CHANNEL_NAMES")
 
 # Placing: delivery options whose name begins with one of these words overtake; size of one request
 EXPRESS_SLA_WORDS = env_list("EXPRESS_SLA_WORDS", "express,same day,same-day,sameday")

@@ -9,6 +9,7 @@ from django.urls import URLPattern, path
 from feeds.models import Channel
 from oms.api.views.events import EventsView
 from oms.api.views.feeds import FeedConfigView, FeedView, OldFeedConfirmView, OldFeedView
+from oms.api.views.order_list import OrderListView, UserOrderListView, UserOrderView
 from oms.api.views.orders import (
     CancelView,
     DenyCancellationView,
@@ -34,6 +35,9 @@ urlpatterns: list[URLPattern] = [
     path("oms/pvt/feed/orders/status/confirm", OldFeedConfirmView.as_view()),
     path("fulfillment/pvt/orders", PlaceOrdersView.as_view()),
     path("fulfillment/pvt/orders/<str:order_id>/fulfill", AuthorizeDispatchView.as_view()),
+    path(ORDERS, OrderListView.as_view()),
+    path("oms/user/orders", UserOrderListView.as_view()),
+    path("oms/user/orders/<str:order_id>", UserOrderView.as_view()),
     path(f"{ORDERS}/order-group/<str:order_group>", OrderGroupView.as_view()),
     path(ORDER, OrderView.as_view()),
     path(f"{ORDER}/start-handling", StartHandlingView.as_view()),

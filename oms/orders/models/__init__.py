@@ -5,6 +5,7 @@ Money is integer minor units (`_cents`). Fields of an incoming document that hav
 `extra` and are given back as they came.
 """
 
+from oms.orders.models.listing import ListFacts, SellerName
 from oms.orders.models.order import Order
 from oms.orders.models.parties import Affiliate, SellerPolicy
 from oms.orders.models.parts import (
@@ -35,6 +36,7 @@ __all__ = [
     "InvoiceType",
     "Item",
     "LedgerEntry",
+    "ListFacts",
     "Note",
     "Order",
     "OrderEvent",
@@ -42,6 +44,7 @@ __all__ = [
     "PackageItem",
     "Payment",
     "PaymentStatus",
+    "SellerName",
     "SellerPolicy",
     "SnapshotDemand",
     "TimelineCheck",

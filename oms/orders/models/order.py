@@ -87,6 +87,34 @@ class Order(models.Model):
                 condition=Q(budget_ends_at__isnull=False),
                 name="order_budget_ends",
             ),
+            # For the order list of the API: its filters, and what it may be sorted by.
+            models.Index(
+                "affiliate_id", F("created_at").desc(), F("id").desc(), name="order_by_affiliate"
+            ),
+            models.Index(fields=["value_cents", "id"], name="order_by_value"),
+            models.Index(fields=["item_count", "id"], name="order_by_item_count"),
+            models.Index(fields=["origin", "id"], name="order_by_origin"),
+            models.Index(
+                fields=["authorized_at"],
+                condition=Q(authorized_at__isnull=False),
+                name="order_by_authorized",
+            ),
+            models.Index(
+                fields=["invoiced_at"],
+                condition=Q(invoiced_at__isnull=False),
+                name="order_by_invoiced",
+            ),
+            models.Index(
+                fields=["shipping_estimate_at"],
+                condition=Q(shipping_estimate_at__isnull=False),
+                name="order_by_estimate",
+            ),
+            models.Index(
+                F("created_at").desc(),
+                F("id").desc(),
+                condition=Q(is_complete=False),
+                name="order_incomplete",
+            ),
         ]
 
     def __str__(self) -> str:

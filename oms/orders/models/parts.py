@@ -6,11 +6,21 @@ Lines are joined by `Item`, never by SKU or array position.
 
 from typing import ClassVar
 
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Func, Q
+from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import Now
 
 from oms.orders.models.order import Order
+
+
+class NameKey(Func):
+    """A name as the database spells it for look-up: lower case, one blank between words."""
+
+    function = "orders_name_key"
+    arg_joiner = " || ' ' || "
+    output_field = models.TextField()
 
 
 class ClientProfile(models.Model):
@@ -44,6 +54,21 @@ class ClientProfile(models.Model):
                 fields=["document_key"], condition=~Q(document_key=""), name="client_by_document"
             ),
             models.Index(fields=["phone_key"], condition=~Q(phone_key=""), name="client_by_phone"),
+            # `orders_name_key` (migration 0009): one case, one blank between words.
+            models.Index(
+                OpClass(NameKey(F("first_name"), F("last_name")), name="text_pattern_ops"),
+                name="client_by_full_name",
+            ),
+            models.Index(
+                OpClass(NameKey(F("last_name")), name="text_pattern_ops"),
+                condition=~Q(last_name=""),
+                name="client_by_last_name",
+            ),
+            models.Index(
+                OpClass(NameKey(F("corporate_name")), name="text_pattern_ops"),
+                condition=~Q(corporate_name=""),
+                name="client_by_corporate_name",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -76,6 +101,7 @@ class Item(models.Model):
             models.UniqueConstraint(fields=["order", "index"], name="item_index_once_per_order"),
             models.CheckConstraint(condition=Q(quantity__gte=1), name="item_quantity_is_positive"),
         ]
+        indexes: ClassVar = [models.Index(fields=["sku_id", "order"], name="item_by_sku")]
 
     def __str__(self) -> str:
         return f"{self.quantity} x {self.name or self.sku_id}"
@@ -114,6 +140,21 @@ class Payment(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["order", "index"], name="payment_index_once_per_order"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["payment_system_name", "order"], name="payment_by_system_name"),
+            models.Index(fields=["payment_id"], name="payment_by_payment_id"),
+            models.Index(
+                fields=["transaction_id"],
+                condition=~Q(transaction_id=""),
+                name="payment_by_transaction",
+            ),
+            models.Index(fields=["tid"], condition=~Q(tid=""), name="payment_by_tid"),
+            # What the acquirer answered: connectors spell its keys as they like.
+            GinIndex(
+                OpClass(KeyTransform("connectorResponses", "extra"), name="jsonb_path_ops"),
+                name="payment_by_connector_answer",
             ),
         ]
 
@@ -169,6 +210,7 @@ class Package(models.Model):
                 name="package_by_tracking_number",
             ),
             models.Index(fields=["invoice_number"], name="package_by_invoice_number"),
+            models.Index(fields=["order"], condition=Q(type="Input"), name="package_of_return"),
         ]
 
     def __str__(self) -> str:
