@@ -81,6 +81,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "oms.api.calls.ApiCallMiddleware",
 ]
 
 TEMPLATES = [
@@ -276,6 +277,11 @@ HOOK_CA_FILE = env_str("HOOK_CA_FILE")
 # API
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 APP_KEY_CACHE_SECONDS = env_float("APP_KEY_CACHE_SECONDS", 5.0)
+# Requests a minute of a key without a limit of its own, shared by all workers; 0: no limit.
+API_REQUESTS_PER_MINUTE = env_int("API_REQUESTS_PER_MINUTE", 6_000)
+# The same for the order list alone, of a key that walks it as if it were a feed.
+LIST_POLLER_REQUESTS_PER_MINUTE = env_int("LIST_POLLER_REQUESTS_PER_MINUTE", 60)
+IDEMPOTENCY_KEYS_KEPT = timedelta(hours=env_int("IDEMPOTENCY_KEYS_KEPT_HOURS", 24, minimum=24))
 # How many proxies of ours write X-Forwarded-For; everything before theirs is the caller's claim.
 TRUSTED_PROXY_COUNT = env_int("TRUSTED_PROXY_COUNT", 1 if env_bool("BEHIND_PROXY", False) else 0)
 REST_FRAMEWORK = {

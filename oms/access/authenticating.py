@@ -33,13 +33,19 @@ class BadCredentials(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who calls the API, and what the key may do. `seller_ids` of None means all sellers."""
+    """
+    Who calls the API, and what the key may do. `seller_ids` of None means all sellers.
+
+    `polls_list` says that the key walked the order list within the last day as if it were a feed.
+    """
 
     key_id: int
     app_key: str
     scopes: frozenset[str]
     seller_ids: frozenset[str] | None = None
     affiliate_ids: frozenset[str] | None = None
+    requests_per_minute: int | None = None
+    polls_list: bool = False
 
     @property
     def actor(self) -> str:
@@ -76,7 +82,10 @@ _cache_lock = threading.Lock()
 # Remaining validity is computed by PostgreSQL, so a wrong clock here neither ends nor extends it.
 _LOAD = """
 SELECT k.id, k.scopes, k.seller_ids, k.affiliate_ids, t.id, t.token_hash,
-       EXTRACT(EPOCH FROM LEAST(k.expires_at, t.expires_at) - statement_timestamp())::float8
+       EXTRACT(EPOCH FROM LEAST(k.expires_at, t.expires_at) - statement_timestamp())::float8,
+       k.requests_per_minute,
+       EXISTS (SELECT 1 FROM access_listpoller p WHERE p.app_key_id = k.id
+               AND p.last_seen_at > statement_timestamp() - interval '1 day')
 FROM access_appkey k JOIN access_apptoken t ON t.app_key_id = k.id AND t.revoked_at IS NULL
 WHERE k.app_key = %s AND k.is_active
   AND COALESCE(LEAST(k.expires_at, t.expires_at) > statement_timestamp(), true)
@@ -165,6 +174,8 @@ def _load(app_key: str) -> _KnownKey | None:
         scopes=frozenset(scopes),
         seller_ids=None if seller_ids is None else frozenset(seller_ids),
         affiliate_ids=None if affiliate_ids is None else frozenset(affiliate_ids),
+        requests_per_minute=rows[0][7],
+        polls_list=rows[0][8],
     )
     tokens = tuple(
         _LiveToken(

@@ -45,6 +45,7 @@ def issue_app_key(
     affiliate_ids: Iterable[str] | None = None,
     expires_at: datetime | None = None,
     token_expires_at: datetime | None = None,
+    requests_per_minute: int | None = None,
     reason: str = "",
 ) -> tuple[AppKey, str]:
     """
@@ -65,6 +66,7 @@ def issue_app_key(
         seller_ids=_named_or_all(seller_ids, "seller_ids"),
         affiliate_ids=_named_or_all(affiliate_ids, "affiliate_ids"),
         expires_at=expires_at,
+        requests_per_minute=_positive_or_default(requests_per_minute),
     )
     token = _add_token(key, slot=SLOTS[0], expires_at=token_expires_at)
     record_audit(
@@ -137,6 +139,19 @@ def activate(app_key: str, *, actor: str, reason: str) -> AppKey:
     return _set_active(app_key, True, actor, reason)
 
 
+@transaction.atomic
+def limit_requests(
+    app_key: str, *, requests_per_minute: int | None, actor: str, reason: str
+) -> None:
+    """This function will give a key a limit of its own; None is the setting's. Raises AccessRefused."""
+    key = _locked(app_key)
+    before, after = key.requests_per_minute, _positive_or_default(requests_per_minute)
+    key.requests_per_minute = after
+    key.save(update_fields=["requests_per_minute"])
+    _record(key, actor, "app_key.limited", reason, {"requests_per_minute": [before, after]})
+    forget_cached_key(key.app_key)
+
+
 def hash_token(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
@@ -205,6 +220,12 @@ def _named_or_all(ids: Iterable[str] | None, field: str) -> list[str] | None:
     if not named:
         raise AccessRefused(f"{field} must name at least one, or be absent for all.")
     return named
+
+
+def _positive_or_default(requests_per_minute: int | None) -> int | None:
+    if requests_per_minute is not None and not 0 < requests_per_minute <= 10_000_000:
+        raise AccessRefused("A limit is 1 to 10,000,000 requests a minute, or none of its own.")
+    return requests_per_minute
 
 
 def _check_contact(contact: str) -> None:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from rest_framework.permissions import BasePermission
@@ -17,6 +18,38 @@ if TYPE_CHECKING:  # rest_framework.views imports this module while it is itself
 logger = structlog.get_logger(__name__)
 
 
+CALLER = "oms.caller"
+
+
+def caller_of(request: HttpRequest) -> Principal | None:
+    """
+    This function will return whose key a request carries, None without one, and remember it.
+
+    :raises AuthenticationFailed: if the pair is not valid.
+    """
+    if CALLER not in request.META:
+        request.META[CALLER] = _identify(request)
+    known = request.META[CALLER]
+    if isinstance(known, AuthenticationFailed):
+        raise known
+    return known if isinstance(known, Principal) else None
+
+
+def _identify(request: HttpRequest) -> Principal | AuthenticationFailed | None:
+    app_key = request.META.get("HTTP_X_VTEX_API_APPKEY", "")
+    app_token = request.META.get("HTTP_X_VTEX_API_APPTOKEN", "")
+    if not app_key and not app_token:
+        return None
+    try:
+        principal = authenticate(app_key, app_token)
+    except BadCredentials:
+        # The key that was given is not named: a swapped pair would put the token in the log.
+        logger.warning("access.refused")
+        return AuthenticationFailed()
+    bind_app_key(principal.app_key)
+    return principal
+
+
 class AppKeyAuthentication(BaseAuthentication):
     """
     Reads X-VTEX-API-AppKey and X-VTEX-API-AppToken. A query string is never looked at: addresses
@@ -24,18 +57,8 @@ class AppKeyAuthentication(BaseAuthentication):
     """
 
     def authenticate(self, request: Request) -> tuple[None, Principal] | None:
-        app_key = request.META.get("HTTP_X_VTEX_API_APPKEY", "")
-        app_token = request.META.get("HTTP_X_VTEX_API_APPTOKEN", "")
-        if not app_key and not app_token:
-            return None
-        try:
-            principal = authenticate(app_key, app_token)
-        except BadCredentials as error:
-            # The key that was given is not named: a swapped pair would put the token in the log.
-            logger.warning("access.refused")
-            raise AuthenticationFailed from error
-        bind_app_key(principal.app_key)
-        return None, principal
+        principal = caller_of(request._request)
+        return None if principal is None else (None, principal)
 
     def authenticate_header(self, request: Request) -> str:
         return 'AppKey realm="api"'

@@ -21,8 +21,10 @@ from rest_framework.views import set_rollback
 
 from feeds.refusals import FeedNotConfigured, FeedRefused, MixedFilter, StillCatchingUp
 from feeds.replaying import TooManyReplays
+from oms.access.answers import KeyInUse, KeyReused
 from oms.access.authenticating import BadCredentials
 from oms.access.keys import AccessRefused
+from oms.api.etags import PreconditionFailed
 from oms.ops.logs import current_request_id
 from oms.orders.documents.errors import DocumentError
 from oms.orders.locks import OrderNotFound
@@ -49,6 +51,9 @@ DOMAIN_ERRORS: dict[type[Exception], tuple[int, str]] = {
     TooManyReplays: (409, "too_many_replays"),
     StillCatchingUp: (503, "still_catching_up"),
     PlacedDifferently: (409, "placed_differently"),
+    PreconditionFailed: (412, "precondition_failed"),
+    KeyReused: (422, "idempotency_key_reused"),
+    KeyInUse: (409, "idempotency_key_in_use"),
     # The contract's own code for an action that the present status does not know.
     TransitionNotAllowed: (409, "OMS003"),
     SnapshotsNotReady: (503, "try_again"),
@@ -155,7 +160,9 @@ def log_failure(exc: Exception, status: int) -> None:
 
 
 def answer_django_exception(request: HttpRequest, exc: Exception) -> HttpResponse:
-    """This function will answer what a view outside DRF, or a renderer, raised."""
+    """This function will answer what a middleware, a view outside DRF or a renderer raised."""
+    if known := _domain_error(exc):
+        return json_error(known[0], code=known[1], message=str(exc))
     status = status_of(exc)
     if status >= 500:
         log_failure(exc, status)

@@ -1,4 +1,7 @@
-"""What piles up and is over: sessions that ended, task failures from long ago. Deleted every night."""
+"""
+What piles up and is over: sessions that ended, task failures and answers to repeated writes from
+long ago. Deleted every night.
+"""
 
 from typing import Final
 
@@ -17,7 +20,8 @@ BATCH: Final = 5_000
 
 def forget_what_is_over() -> dict[str, int]:
     """
-    This function will delete expired sessions and old task failures, and return how many of each.
+    This function will delete expired sessions, old task failures and old recorded answers, and
+    return how many of each.
 
     Audit entries, timelines and the ledger are kept for good. A lost run is made up for by the
     next night's.
@@ -26,6 +30,9 @@ def forget_what_is_over() -> dict[str, int]:
         "sessions": _delete_in_batches(_SESSIONS, {}),
         "task_failures": _delete_in_batches(
             _TASK_RESULTS, {"seconds": settings.FORGET_TASK_FAILURES_AFTER.total_seconds()}
+        ),
+        "recorded_answers": _delete_in_batches(
+            _ANSWERS, {"seconds": settings.IDEMPOTENCY_KEYS_KEPT.total_seconds()}
         ),
     }
     logger.info("housekeeping.done", **forgotten)
@@ -55,6 +62,14 @@ _TASK_RESULTS: Final = """
     DELETE FROM django_q_task WHERE id IN (
         SELECT id FROM django_q_task
         WHERE stopped < statement_timestamp() - make_interval(secs => %(seconds)s)
+        LIMIT %(batch)s
+    )
+"""
+# Answers to writes with an Idempotency-Key (`oms.access.answers`).
+_ANSWERS: Final = """
+    DELETE FROM access_recordedanswer WHERE id IN (
+        SELECT id FROM access_recordedanswer
+        WHERE answered_at < statement_timestamp() - make_interval(secs => %(seconds)s)
         LIMIT %(batch)s
     )
 """

@@ -11,6 +11,7 @@ from rest_framework.views import APIView
 
 from oms.access.scopes import Scope
 from oms.api.authentication import principal_of
+from oms.api.etags import answer_if_known, order_tag, orders_tag
 from oms.api.scoping import visible_order, visible_orders
 from oms.api.serializers import (
     CancelBody,
@@ -48,7 +49,11 @@ class OrderView(APIView):
 
     def get(self, request: Request, order_id: str) -> Response:
         order = visible_order(order_id, principal_of(request))
-        return Response(_documents([order])[0])
+        in_error = orders_in_error([order.pk])
+        tag = order_tag(order, is_in_error=bool(in_error))
+        return answer_if_known(request, tag) or Response(
+            _documents([order], in_error)[0], headers={"ETag": tag}
+        )
 
 
 class OrderGroupView(APIView):
@@ -60,7 +65,11 @@ class OrderGroupView(APIView):
         orders = visible_orders(orders_of_group(order_group), principal_of(request))
         if not orders:
             raise OrderNotFound(order_group)
-        return Response(_documents(orders))
+        in_error = orders_in_error([order.pk for order in orders])
+        tag = orders_tag(orders, in_error)
+        return answer_if_known(request, tag) or Response(
+            _documents(orders, in_error), headers={"ETag": tag}
+        )
 
 
 class StartHandlingView(APIView):
@@ -188,9 +197,9 @@ class InvoiceTrackingView(APIView):
         return _receipt(order.order_id, at)
 
 
-def _documents(orders: list[Order]) -> list[dict[str, object]]:
+def _documents(orders: list[Order], in_error: frozenset[int]) -> list[dict[str, object]]:
     pks = [order.pk for order in orders]
-    documents = documents_by_pk(pks, in_error=orders_in_error(pks))
+    documents = documents_by_pk(pks, in_error=in_error)
     return [documents[pk] for pk in pks]
 
 
