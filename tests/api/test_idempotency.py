@@ -168,3 +168,14 @@ def test_answers_are_kept_for_a_day_and_forgotten_at_night() -> None:
         )
     assert forget_what_is_over()["recorded_answers"] == 1
     assert status_of(order_id) == Status.START_HANDLING
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_view_that_commits_in_steps_is_answered_again_too() -> None:
+    caller = Repeating("erp-1")
+    body = {"filter": {"type": "FromWorkflow", "status": ["ready-for-handling"]}}
+    first = caller.post("orders/feed/config", body)
+    again = caller.post("orders/feed/config", body)
+    assert (first.status_code, again.content) == (200, first.content)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    refusal(caller.post("orders/feed/config", {}), 422, "idempotency_key_reused")

@@ -27,6 +27,7 @@ PATIENCE_SECONDS = 5.0
 class FeedConfigView(APIView):
     """GET, POST, DELETE /api/orders/feed/config."""
 
+    commits_by_itself: ClassVar[bool] = True
     required_scopes: ClassVar[Scopes] = {"GET": VIEWER, "POST": ADMIN, "DELETE": ADMIN}
 
     def get(self, request: Request) -> Response:
