@@ -23,6 +23,7 @@ from oms.access.models import AppKey
 from oms.ops.audit import record_audit
 from oms.ops.statements import run_together
 from oms.orders.ledger import last_position, number_all_events
+from oms.orders.snapshots import demand_snapshots, drop_demand
 
 DEFAULT_VISIBILITY_SECONDS: Final = 250
 LONGEST_VISIBILITY_SECONDS: Final = 43_200
@@ -111,7 +112,8 @@ def set_subscription(
     This function will make a key's subscription, or give it another filter and other terms.
 
     A new one begins with what is committed from now on. A changed one keeps its queue. It must not
-    run inside a transaction, and raises StillCatchingUp when too much is left to queue first.
+    run inside a transaction. Raises StillCatchingUp when too much is left to queue first, and
+    SnapshotsNotReady for an expression that long writers stand in the way of: both to be repeated.
     """
     subscription = _row_of(app_key_id, channel, event_filter, queue)
     number_all_events()
@@ -123,6 +125,8 @@ def set_subscription(
         if subscription.is_active:
             _queue_to_the_end(subscription.pk)
         before = _facts(subscription) if subscription.is_active else {}
+        # Last of what takes time: the first demand holds up whoever writes orders until the commit.
+        _keep_versions(subscription, event_filter.type is FilterType.FROM_ORDERS)
         _apply(subscription, event_filter, queue)
         _record(subscription, "configured", actor, before=before, after=_facts(subscription))
     return subscription
@@ -144,6 +148,7 @@ def delete_subscription(*, app_key_id: int, channel: Channel, actor: str) -> boo
             return False
         Subscription.objects.filter(pk=subscription.pk).update(is_active=False)
         run_together(withdrawing_of(subscription.pk))
+        _keep_versions(subscription, False)
         subscription.replays.filter(finished_at__isnull=True).update(finished_at=Now())
         _record(subscription, "deleted", actor, before=_facts(subscription), after={})
     return True
@@ -175,6 +180,15 @@ def _apply(subscription: Subscription, event_filter: EventFilter, queue: QueueTe
         is_active=True, configured_at=Now(), **columns
     )
     subscription.refresh_from_db()
+
+
+def _keep_versions(subscription: Subscription, is_needed: bool) -> None:
+    """An expression looks at each version of an order; the last one that goes ends their keeping."""
+    name = f"{subscription.channel} of app key {subscription.app_key_id}"
+    if is_needed:
+        demand_snapshots(name)
+    else:
+        drop_demand(name)
 
 
 def _rule(columns: Mapping[str, Any]) -> tuple[Any, ...]:

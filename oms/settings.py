@@ -211,6 +211,11 @@ SCHEDULES = {
         "cluster": "backoffice",
         "hour": NIGHTLY_AT_HOUR,
     },
+    "forget deliveries": {
+        "function": "feeds.housekeeping.forget_history",
+        "cluster": "backoffice",
+        "hour": NIGHTLY_AT_HOUR,
+    },
     "forget what is over": {
         "function": "oms.ops.housekeeping.forget_what_is_over",
         "cluster": "backoffice",

@@ -12,13 +12,14 @@ pytestmark = pytest.mark.django_db
 
 
 def test_schedules_are_written_once() -> None:
-    assert ensure_schedules() == 3
+    assert ensure_schedules() == 4
     assert ensure_schedules() == 0
     facts = Schedule.objects.order_by("name").values_list(
         "name", "cluster", "schedule_type", "repeats"
     )
     assert list(facts) == [
         ("check timelines", "backoffice", Schedule.DAILY, -1),
+        ("forget deliveries", "backoffice", Schedule.DAILY, -1),
         ("forget old snapshots", "backoffice", Schedule.DAILY, -1),
         ("forget what is over", "backoffice", Schedule.DAILY, -1),
     ]
@@ -32,7 +33,7 @@ def test_what_is_scheduled_can_be_imported(settings: Settings) -> None:
 
 def test_a_cluster_gets_its_own_schedules_only() -> None:
     assert ensure_schedules("workflow") == 0
-    assert ensure_schedules("backoffice") == 3
+    assert ensure_schedules("backoffice") == 4
 
 
 def test_the_next_run_stays_unless_the_hour_changes(settings: Settings) -> None:
@@ -65,4 +66,4 @@ def test_the_next_night_is_the_first_that_comes(now: datetime, expected: datetim
 def test_the_command_says_how_many_it_wrote(capsys: pytest.CaptureFixture[str]) -> None:
     call_command("ensure_schedules")
     call_command("ensure_schedules")
-    assert capsys.readouterr().out == "3 schedules written.\n0 schedules written.\n"
+    assert capsys.readouterr().out == "4 schedules written.\n0 schedules written.\n"
