@@ -47,7 +47,11 @@ def test_attempts_and_samples_go_by_their_age_and_a_young_attempt_outlives_its_i
     now = database_now()
     for at in (now - LONG_AGO, now):
         HookAttempt.objects.create(
-            subscription=feed, item_id=item.item_id, attempted_at=at, duration_ms=1, is_success=True
+            subscription=feed,
+            item_id=item.item_id,
+            attempted_at=at,
+            duration_ms=1,
+            is_success=True,
         )
         LagSample.objects.create(subscription=feed, sampled_at=at, open_count=0, oldest_seconds=0)
     forgotten = forget_history()
