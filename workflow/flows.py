@@ -105,6 +105,10 @@ SHIPPING: Final[dict[tuple[Status, Action], Status]] = {
     (S.READY_FOR_HANDLING,              A.START_HANDLING):              S.START_HANDLING,
     (S.READY_FOR_HANDLING,              A.REQUEST_CANCELLATION):        S.CANCELLATION_REQUESTED,
     (S.START_HANDLING,                  A.ACKNOWLEDGE_HANDLING):        S.HANDLING,
+    # Connectors invoice right after start-handling: the invoice is kept, and taken up as soon as
+    # the goods are out of stock.
+    (S.START_HANDLING,                  A.RECORD_INVOICE):              S.START_HANDLING,
+    (S.START_HANDLING,                  A.VERIFY_INVOICE):              S.INVOICE,
     (S.HANDLING,                        A.FINISH_PICKING):              S.READY_FOR_INVOICING,
     (S.HANDLING,                        A.RECORD_INVOICE):              S.INVOICE,
     (S.HANDLING,                        A.REQUEST_CANCELLATION):        S.CANCELLATION_REQUESTED,
@@ -127,6 +131,8 @@ SHIPPING: Final[dict[tuple[Status, Action], Status]] = {
 SELLING: Final[dict[tuple[Status, Action], Status]] = {
     (S.WAITING_FOR_AUTHORIZATION,       A.LOSE_SELLER):                 S.WINDOW_TO_CHANGE_SELLER,
     (S.PAYMENT_APPROVED,                A.LOSE_SELLER):                 S.WINDOW_TO_CHANGE_SELLER,
+    (S.WAITING_SELLER_HANDLING,         A.LOSE_SELLER):                 S.WINDOW_TO_CHANGE_SELLER,
+    (S.WAITING_FOR_AUTHORIZATION,       A.CHANGE_SELLER):               S.WAITING_FOR_AUTHORIZATION,
     (S.WINDOW_TO_CHANGE_SELLER,         A.CHANGE_SELLER):               S.WAITING_FOR_AUTHORIZATION,
     (S.WINDOW_TO_CHANGE_SELLER,         A.CANCEL):                      S.CANCEL,
     (S.PAYMENT_APPROVED,                A.AWAIT_SELLER):                S.WAITING_SELLER_HANDLING,
@@ -156,6 +162,7 @@ TABLES: Final[Mapping[Flow, Table]] = MappingProxyType({
     Flow.MARKETPLACE: MappingProxyType({
         **CREATION,
         **PAYING,
+        (S.PAYMENT_PENDING, A.CHANGE_SELLER): S.WAITING_FOR_AUTHORIZATION,
         (S.PAYMENT_DENIED, A.OPEN_PAYMENT_WINDOW): S.WINDOW_TO_CHANGE_PAYMENT,
         (S.WINDOW_TO_CHANGE_PAYMENT, A.RETRY_PAYMENT): S.PAYMENT_PENDING,
         (S.WINDOW_TO_CHANGE_PAYMENT, A.CANCEL): S.CANCEL,

@@ -13,7 +13,7 @@ from typing import Final
 from oms.orders.statuses import Flow, Status
 from workflow.budgets import BUDGETS
 from workflow.flows import EVENT_KINDS, INITIAL_STATUS, TABLES, Action
-from workflow.steps import CONNECTOR_OF_STEP, Opening, Step, openings_of
+from workflow.steps import CONNECTOR_OF_STEP, Opening, Step, Window, openings_of
 
 A, T = Action, Step
 
@@ -40,7 +40,7 @@ ACTIONS_OF_STEP: Final[Mapping[Step, frozenset[Action]]] = MappingProxyType(
         T.AUTHORIZE_PAYMENT: frozenset({A.APPROVE_PAYMENT, A.DENY_PAYMENT}),
         T.CHECK_FRAUD: frozenset({A.PASS_ANTIFRAUD, A.DENY_PAYMENT}),
         T.CONFIRM_STOCK: frozenset({A.OPEN_WINDOW_TO_CANCEL, A.CANCEL}),
-        T.WITHDRAW_STOCK: frozenset({A.ACKNOWLEDGE_HANDLING}),
+        T.WITHDRAW_STOCK: frozenset({A.ACKNOWLEDGE_HANDLING, A.VERIFY_INVOICE}),
         T.SETTLE_INVOICE: frozenset({A.SETTLE_INVOICE, A.SETTLE_PART}),
         T.VOID_PAYMENT: frozenset(),
         T.RELEASE_STOCK: frozenset({A.FINISH_CANCELLATION}),
@@ -72,13 +72,13 @@ WHO_ASKS: Final[Mapping[Action, str]] = MappingProxyType(
         A.ACCEPT_CANCELLATION: "seller",
         A.DENY_CANCELLATION: "seller",
         A.CANCEL: "customer, marketplace or staff",
+        A.LOSE_SELLER: "seller",
+        A.CHANGE_SELLER: "marketplace",
     }
 )
 
 # Rows of the anchor's tables for which there is no service yet. Until then staff force the status.
-NOBODY_YET: Final = frozenset(
-    {A.FAIL_CREATION, A.RETRY_CREATION, A.LOSE_SELLER, A.CHANGE_SELLER, A.REPLACE}
-)
+NOBODY_YET: Final = frozenset({A.FAIL_CREATION, A.RETRY_CREATION, A.REPLACE})
 
 BY_ITSELF: Final = "⚙"
 
@@ -173,8 +173,8 @@ def _steps(flow: Flow, status: Status) -> str:
 def _step(opening: Opening) -> str:
     connector = CONNECTOR_OF_STEP.get(opening.step)
     calls = f" (calls {connector})" if connector else ""
-    if opening.after is None:
-        return f"`{opening.step}`{calls} after the seller's window to cancel"
+    if isinstance(opening.after, Window):
+        return f"`{opening.step}`{calls} after the {opening.after}"
     after = f" after {_duration(opening.after)}" if opening.after else ""
     return f"`{opening.step}`{calls}{after}"
 

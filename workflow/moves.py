@@ -27,7 +27,7 @@ from workflow.flows import (
     find_next_status,
 )
 from workflow.policies import policies
-from workflow.steps import UNBOUND_STEPS, UNDO_OF_STEP, openings_of
+from workflow.steps import UNBOUND_STEPS, UNDO_OF_STEP, Window, openings_of
 from workflow.work import (
     ClosedItem,
     NewWorkItem,
@@ -274,7 +274,13 @@ def _moves(change: Change) -> bool:
 
 
 def _budget_end(change: Change, status: Status) -> datetime | None:
-    return budget_ends_at(status, priority=change.order.priority, since=change.order.read_at)
+    order = change.order
+    ends_at = budget_ends_at(status, priority=order.priority, since=order.read_at)
+    if status is Status.WINDOW_TO_CHANGE_SELLER and ends_at is not None:
+        # A store that gives it more days than usual has nothing stuck meanwhile.
+        window = policies.rules_of(order.seller_id).window_to_change_seller
+        return max(ends_at, order.read_at + window + timedelta(hours=1))
+    return ends_at
 
 
 def _event_of(change: Change, status: Status) -> NewEvent:
@@ -306,7 +312,11 @@ def _items_of(order: LockedOrder, status: Status) -> list[NewWorkItem]:
             step=opening.step,
             priority=order.priority,
             due_at=order.read_at
-            + (rules.window_to_cancel if opening.after is None else opening.after),
+            + (
+                rules.length_of(opening.after)
+                if isinstance(opening.after, Window)
+                else opening.after
+            ),
         )
         for opening in openings_of(order.flow, status)
     ]

@@ -24,6 +24,9 @@ from workflow.work import ClaimedItem
 
 A, T = Action, Step
 
+# The event that tells that a former seller's reservation was given back.
+SELLER_LEFT: Final = "order.seller-left"
+
 # How long to wait before asking again a service that has not decided yet.
 ASK_AGAIN_AFTER: Final[Mapping[Step, timedelta]] = MappingProxyType(
     {
@@ -46,6 +49,13 @@ class CallFacts:
     packages: tuple[Package, ...]
     read_at: datetime
     payment_retries: int = 0
+    seller_changes: int = 0
+    sellers_left: int = 0
+
+    @property
+    def seller_turn(self) -> str | None:
+        """Tells the calls for a seller that took over from those for the one before; first: None."""
+        return f"seller-{self.seller_changes + 1}" if self.seller_changes else None
 
     @property
     def payment_try(self) -> str | None:
@@ -80,13 +90,18 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Facts of an answer to be kept: a payment's new state, a settled invoice, tracking events."""
+    """
+    Facts of an answer to be kept: a payment's new state, a settled invoice, tracking events.
+
+    `kind` names the event of an answer that changes no row.
+    """
 
     payment_status: str = ""
     transaction_id: str = ""
     captured_package_pk: int | None = None
     captured_cents: int = 0
     tracking: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -100,9 +115,10 @@ def load_facts(order_pks: Sequence[int]) -> dict[int, CallFacts]:
         .defer("extra", "embedded_invoice")
         .order_by("index")
     )
-    retries = Counter(
-        OrderEvent.objects.filter(order_id__in=pks, kind=EVENT_KINDS[A.RETRY_PAYMENT]).values_list(
-            "order_id", flat=True
+    counted = (EVENT_KINDS[A.RETRY_PAYMENT], EVENT_KINDS[A.CHANGE_SELLER], SELLER_LEFT)
+    events = Counter(
+        OrderEvent.objects.filter(order_id__in=pks, kind__in=counted).values_list(
+            "order_id", "kind"
         )
     )
     orders = (
@@ -120,7 +136,9 @@ def load_facts(order_pks: Sequence[int]) -> dict[int, CallFacts]:
             payments=tuple(payments.get(order.pk, ())),
             packages=tuple(packages.get(order.pk, ())),
             read_at=order.read_at,
-            payment_retries=retries.get(order.pk, 0),
+            payment_retries=events[order.pk, EVENT_KINDS[A.RETRY_PAYMENT]],
+            seller_changes=events[order.pk, EVENT_KINDS[A.CHANGE_SELLER]],
+            sellers_left=events[order.pk, SELLER_LEFT],
         )
         for order in orders
     }
@@ -180,12 +198,25 @@ def _stock_items(facts: CallFacts) -> list[operations.StockItem]:
 
 
 def _reserve_stock(item: ClaimedItem, facts: CallFacts) -> Call:
+    if facts.seller_changes > facts.sellers_left:
+        # What the former seller holds comes first: afterwards nobody could tell the two apart.
+        return operations.release_stock(
+            order_id=facts.order_id,
+            reservation_id=None,
+            request_id=_request_id(item),
+            subject=facts.seller_turn,
+        )
     return operations.reserve_stock(
-        order_id=facts.order_id, items=_stock_items(facts), request_id=_request_id(item)
+        order_id=facts.order_id,
+        items=_stock_items(facts),
+        request_id=_request_id(item),
+        subject=facts.seller_turn,
     )
 
 
 def _read_reservation(item: ClaimedItem, facts: CallFacts, body: Mapping[str, Any]) -> Verdict:
+    if facts.seller_changes > facts.sellers_left:
+        return Verdict(again=timedelta(0), record=Record(kind=SELLER_LEFT))
     if body["result"] == "reserved":
         reserved = A.RESERVE_STOCK if facts.flow is Flow.FULFILLMENT else A.CONFIRM_SELLER
         return Verdict(reserved, record=Record(data={"reservationId": body["reservationId"]}))
@@ -213,7 +244,8 @@ def _withdraw_stock(item: ClaimedItem, facts: CallFacts) -> Call:
 
 
 def _read_withdrawal(item: ClaimedItem, facts: CallFacts, body: Mapping[str, Any]) -> Verdict:
-    return Verdict(A.ACKNOWLEDGE_HANDLING)
+    # An invoice that came meanwhile has replaced this item, so these facts know of every invoice.
+    return Verdict(A.VERIFY_INVOICE if facts.unsettled else A.ACKNOWLEDGE_HANDLING)
 
 
 def _release_stock(item: ClaimedItem, facts: CallFacts) -> Call:
@@ -221,7 +253,7 @@ def _release_stock(item: ClaimedItem, facts: CallFacts) -> Call:
         order_id=facts.order_id,
         reservation_id=None,
         request_id=_request_id(item),
-        late=item.pk if item.step is T.UNDO_LATE_STOCK else None,
+        subject=f"late-{item.pk}" if item.step is T.UNDO_LATE_STOCK else None,
     )
 
 

@@ -253,7 +253,7 @@ def _write_record(
     if record.payment_status:
         changes |= _update_payments(order.pk, record)
     kind = f"payment.{record.payment_status}" if record.payment_status else "payment.refunded"
-    return (kind if changes else ""), changes
+    return (kind if changes else record.kind), changes
 
 
 def _update_payments(order_pk: int, record: Record) -> dict[str, list[Any]]:

@@ -96,12 +96,19 @@ ACTION_WHEN_SKIPPED: Final[Mapping[Step, Action]] = MappingProxyType(
 )
 
 
+class Window(StrEnum):
+    """A time that is configured: for each seller, or for the store (`SellerRules`)."""
+
+    TO_CANCEL = "seller's window to cancel"
+    TO_CHANGE_SELLER = "window to change seller"
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A step that a status opens. `after` None: the seller's window to cancel."""
+    """A step that a status opens, at once, after a time, or after a window that is configured."""
 
     step: Step
-    after: timedelta | None = timedelta(0)
+    after: timedelta | Window = timedelta(0)
 
 
 NOW: Final = timedelta(0)
@@ -122,12 +129,12 @@ _EVERYWHERE: Final[dict[Status, tuple[Opening, ...]]] = {
     S.APPROVE_PAYMENT: (Opening(T.CHECK_FRAUD),),
     S.PAYMENT_DENIED: (Opening(T.SETTLE_DENIED_PAYMENT),),
     S.WINDOW_TO_CHANGE_PAYMENT: (Opening(T.CANCEL_OVERDUE, CHANGE_PAYMENT_WITHIN),),
-    S.WINDOW_TO_CHANGE_SELLER: (Opening(T.CANCEL_OVERDUE, CHANGE_SELLER_WITHIN),),
+    S.WINDOW_TO_CHANGE_SELLER: (Opening(T.CANCEL_OVERDUE, Window.TO_CHANGE_SELLER),),
     S.AUTHORIZE_FULFILLMENT: (
         Opening(T.CONFIRM_STOCK),
         Opening(T.CANCEL_OVERDUE, CANCEL_AFTER),
     ),
-    S.WINDOW_TO_CANCEL: (Opening(T.CLOSE_WINDOW_TO_CANCEL, None),),
+    S.WINDOW_TO_CANCEL: (Opening(T.CLOSE_WINDOW_TO_CANCEL, Window.TO_CANCEL),),
     S.WAITING_FOR_FULFILLMENT: (Opening(T.CANCEL_OVERDUE, CANCEL_AFTER),),
     S.START_HANDLING: (Opening(T.WITHDRAW_STOCK),),
     S.INVOICE_AFTER_CANCELLATION_DENY: (Opening(T.TAKE_UP_INVOICE),),
@@ -197,10 +204,16 @@ NOTHING: Final = Decision(None)
 
 @dataclass(frozen=True, slots=True)
 class SellerRules:
-    """What the seller of an order wants. See `workflow.policies`."""
+    """What the seller of an order and the store want. See `workflow.policies`."""
 
     window_to_cancel: timedelta
     has_warehouse_system: bool = False
+    window_to_change_seller: timedelta = CHANGE_SELLER_WITHIN
+
+    def length_of(self, window: Window) -> timedelta:
+        if window is Window.TO_CANCEL:
+            return self.window_to_cancel
+        return self.window_to_change_seller
 
 
 def openings_of(flow: Flow, status: Status) -> tuple[Opening, ...]:

@@ -24,6 +24,7 @@ from oms.api.views.orders import (
 from oms.api.views.placing import AuthorizeDispatchView, PlaceOrdersView
 from oms.api.views.reconciliation import ReconciledHourView, ReconciliationView
 from oms.api.views.replays import ReplaysView
+from oms.api.views.seller_changes import ChangeSellerView, WindowToChangeSellerView
 
 ORDERS = "oms/pvt/orders"
 ORDER = f"{ORDERS}/<str:order_id>"
@@ -59,4 +60,6 @@ urlpatterns: list[URLPattern] = [
         "orders/pvt/document/<str:order_id>/deny-cancellation-request",
         DenyCancellationView.as_view(),
     ),
+    path("checkout/pvt/orders/<str:order_id>/sellers", ChangeSellerView.as_view()),
+    path("checkout/pvt/configuration/window-to-change-seller", WindowToChangeSellerView.as_view()),
 ]

@@ -10,6 +10,7 @@ from oms.orders.statuses import Flow, Status
 from tests.workflow.sandboxes import ThreadedSandbox
 from tests.workflow.stories import (
     assert_legal_history,
+    item_of,
     kinds_of,
     last_event,
     nothing_changes,
@@ -29,7 +30,7 @@ from workflow.runner import run_due
 from workflow.services.handling import start_handling
 from workflow.services.invoicing import InvoicedLine
 from workflow.services.refusals import InvalidInput
-from workflow.services.repair import force_status, retry_work
+from workflow.services.repair import force_status, retry_work, skip_work
 from workflow.services.tracking import Shipment
 from workflow.steps import Step
 
@@ -346,3 +347,64 @@ def test_a_denied_refund_is_parked(sandbox: ThreadedSandbox) -> None:
     item = WorkItem.objects.get(step=Step.REFUND_RETURN)
     assert item.cause == "refund denied"
     assert not Package.objects.get(type="Input").is_settled
+
+
+# Connectors send start-handling and the invoice in one breath, before the stock call is back.
+
+
+def test_an_invoice_right_after_start_handling_is_taken_and_follows(
+    sandbox: ThreadedSandbox,
+) -> None:
+    order_id = place_in(Status.READY_FOR_HANDLING)
+    start_handling(order_id=order_id, actor="key:erp")
+    record(order_id, "NF-1", 600)
+    record(order_id, "NF-2", 400)
+    assert status_of(order_id) == Status.START_HANDLING
+    run_due()
+    assert status_of(order_id) == Status.INVOICED
+    assert kinds_of(order_id)[-6:] == [
+        "order.handling-started",
+        "order.invoice-recorded",
+        "order.invoice-recorded",
+        "order.invoice-taken-up",
+        "payment.captured",
+        "order.invoiced",
+    ]
+    assert sandbox.effects()["operations"]["withdrawal"]["effects"] == 1
+    assert_legal_history(order_id)
+
+
+def test_an_early_invoice_of_a_part_leaves_the_rest_to_be_handled(
+    sandbox: ThreadedSandbox,
+) -> None:
+    order_id = place_in(Status.START_HANDLING)
+    record(order_id, "NF-1", 400)
+    run_due()
+    assert status_of(order_id) == Status.HANDLING
+
+
+def test_a_stock_call_under_way_when_the_invoice_comes_is_not_believed() -> None:
+    order_id = place_in(Status.START_HANDLING)
+    before = item_of(order_id, Step.WITHDRAW_STOCK).pk
+    record(order_id, "NF-1", 400)
+    assert item_of(order_id, Step.WITHDRAW_STOCK).pk != before
+
+
+def test_skipping_the_withdrawal_takes_up_the_invoice_that_came_early() -> None:
+    order_id = place_in(Status.START_HANDLING)
+    record(order_id, "NF-1", 400)
+    item = item_of(order_id, Step.WITHDRAW_STOCK)
+    done = skip_work(item_pks=[item.pk], reason="counted by hand", actor="user:ann")
+    assert (done.done, status_of(order_id)) == (1, Status.INVOICE)
+
+
+# Prices of invoiced lines
+
+
+def test_a_line_may_be_invoiced_at_another_price_than_ordered() -> None:
+    """Taxes and rounding are the ERP's: what is captured is the invoice's value, and that is bound."""
+    order_id = place_in(Status.HANDLING)
+    record(order_id, "NF-1", 1000, lines=[line("18", 1, price_cents=1180)])
+    assert PackageItem.objects.get().price_cents == 1180
+    with refused(order_id, InvalidInput, "invoiceValue"):
+        record(order_id, "NF-2", 180)

@@ -144,8 +144,16 @@ def refund_payment(
 def reserve_stock(
     *, order_id: str, items: Sequence[StockItem], request_id: str, subject: str | None = None
 ) -> Call:
-    """This function will ask the stock service to hold the order's items."""
-    body = {"orderId": order_id, "items": [item.as_body() for item in items]}
+    """
+    This function will ask the stock service to hold the order's items.
+
+    `subject` tells the reservation at a seller that took over from the first one.
+    """
+    body = {
+        "orderId": order_id,
+        "items": [item.as_body() for item in items],
+        **_turn(subject),
+    }
     return _post(
         "stock", "reservation", "/reservations", body, subject=subject, request_id=request_id
     )
@@ -164,19 +172,24 @@ def withdraw_stock(*, order_id: str, reservation_id: str | None, request_id: str
 
 
 def release_stock(
-    *, order_id: str, reservation_id: str | None, request_id: str, late: int | None = None
+    *, order_id: str, reservation_id: str | None, request_id: str, subject: str | None = None
 ) -> Call:
     """
     This function will let go of whatever the order still holds.
 
-    `late` numbers the undoing of a reservation that took effect after a release: another effect.
+    `subject` tells further effects apart: the undoing of a reservation that came after a release,
+    and what a former seller held.
     """
-    body = {"orderId": order_id, "reservationId": reservation_id}
-    return _post("stock", "release", "/releases", body, subject=_late(late), request_id=request_id)
+    body = {"orderId": order_id, "reservationId": reservation_id, **_turn(subject)}
+    return _post("stock", "release", "/releases", body, subject=subject, request_id=request_id)
 
 
 def _late(number: int | None) -> str | None:
     return None if number is None else f"late-{number}"
+
+
+def _turn(subject: str | None) -> dict[str, str]:
+    return {} if subject is None else {"turn": subject}
 
 
 def track_package(*, order_id: str, tracking_number: str, request_id: str) -> Call:

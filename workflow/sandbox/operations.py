@@ -9,7 +9,8 @@ from typing import Any
 class Operation:
     """
     `effective` are the results that changed something outside: only those can be doubled.
-    `subject_field` tells two rightful effects of one order apart (one capture per invoice).
+    `subject_field` tells two rightful effects of one order apart: one capture per invoice, one
+    reservation per seller (`turn`).
     """
 
     name: str
@@ -22,7 +23,7 @@ class Operation:
     subject_field: str | None = None
 
     def subject_of(self, body: Mapping[str, Any]) -> str:
-        return str(body[self.subject_field]) if self.subject_field else ""
+        return str(body.get(self.subject_field, "")) if self.subject_field else ""
 
     def complaint_about(self, body: Mapping[str, Any]) -> str | None:
         """This function will say what is wrong with a request, or None."""
@@ -100,6 +101,7 @@ OPERATIONS: Mapping[str, Operation] = {
             frozenset({"reserved", "refused"}),
             frozenset({"reserved"}),
             "reservationId",
+            "turn",
         ),
         Operation(
             "confirmation",
@@ -124,6 +126,8 @@ OPERATIONS: Mapping[str, Operation] = {
             {"orderId": str},
             frozenset({"released", "nothing-to-release"}),
             frozenset({"released"}),
+            None,
+            "turn",
         ),
     )
 }

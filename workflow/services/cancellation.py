@@ -35,16 +35,27 @@ class Canceled:
 
 
 @transaction.atomic
-def cancel_order(*, order_id: str, reason: str, actor: str, may_confirm: bool = True) -> Canceled:
+def cancel_order(
+    *,
+    order_id: str,
+    reason: str,
+    actor: str,
+    may_confirm: bool = True,
+    as_seller: bool = False,
+) -> Canceled:
     """
     This function will cancel an order at once where the table allows it, else ask the seller.
 
     With `may_confirm`, a call that finds a request already there carries it out, as the anchor's
-    sellers expect. Raises OrderNotFound; CancellationRefused for a partly invoiced order;
-    TransitionNotAllowed in every other status that knows neither.
+    sellers expect. `as_seller` says that the seller itself cancels: where another seller could
+    take the order, it goes to window-to-change-seller instead. Raises OrderNotFound;
+    CancellationRefused for a partly invoiced order; TransitionNotAllowed in every other status
+    that knows neither.
     """
     order = lock_order(order_id)
     _refuse_partly_invoiced(order)
+    if as_seller and find_next_status(order.flow, order.status, Action.LOSE_SELLER):
+        return _move(order, Action.LOSE_SELLER, actor, reason, None)
     if find_next_status(order.flow, order.status, Action.CANCEL):
         return _move(order, Action.CANCEL, actor, reason, None)
     if may_confirm and order.status in DECIDING:

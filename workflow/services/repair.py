@@ -11,9 +11,10 @@ from django.db import transaction
 
 from oms.ops.audit import record_audit
 from oms.orders.locks import LockedOrder, lock_order, lock_orders
+from oms.orders.models import InvoiceType, Package
 from oms.orders.statuses import Status
 from workflow.announcing import announce
-from workflow.flows import TABLES, TransitionNotAllowed
+from workflow.flows import TABLES, Action, TransitionNotAllowed
 from workflow.models import WorkItem
 from workflow.moves import Change, write_change
 from workflow.services.refusals import InvalidInput, NotRepairable, Problem
@@ -133,7 +134,7 @@ def _skip(pk: int, reason: str, actor: str) -> None:
         close_items([item.pk])
         _tell(order, item, "work.skipped", item.cause, reason, actor)
         return
-    action = ACTION_WHEN_SKIPPED.get(Step(item.step))
+    action = _action_when_skipped(item)
     if action is None:
         skippable = ", ".join([*ACTION_WHEN_SKIPPED, *sorted(UNBOUND_STEPS)])
         raise NotRepairable(f"{item.step} cannot be skipped; these can: {skippable}.")
@@ -148,6 +149,19 @@ def _skip(pk: int, reason: str, actor: str) -> None:
     )
     _audit(order, item, "work.skipped", reason, actor)
     announce(written.due_item_ids)
+
+
+def _action_when_skipped(item: WorkItem) -> Action | None:
+    # An invoice that came before the goods were out of stock is taken up, as after a call.
+    if item.step == Step.WITHDRAW_STOCK and _has_unsettled_invoice(item.order_id):
+        return Action.VERIFY_INVOICE
+    return ACTION_WHEN_SKIPPED.get(Step(item.step))
+
+
+def _has_unsettled_invoice(order_pk: int) -> bool:
+    return Package.objects.filter(
+        order_id=order_pk, type=InvoiceType.OUTPUT, is_settled=False
+    ).exists()
 
 
 def _tell(
