@@ -156,27 +156,43 @@ def test_order_ids_are_found_in_every_form_of_answer(answer: Any, ids: list[str]
 class TinyShop:
     """A stand-in for the order API, over real HTTP: statuses advance when they are looked at."""
 
+    FEED = "/api/orders/feed"
     AFTER = {"order-created": "ready-for-handling", "start-handling": "handling"}
 
     def __init__(self) -> None:
         self.orders: dict[str, dict[str, Any]] = {}
         self.refusals_left = 0
         self.headers: set[tuple[str, str]] = set()
+        self.filter: dict[str, Any] = {}
+        self.untold: list[str] = []
+        self.committed: list[str] = []
+        self.does_advance_by_itself = True
 
     async def serve(self, request: web.Request) -> web.Response:
         if self.refusals_left > 0:
             self.refusals_left -= 1
             return web.Response(status=503)
+        return await self._answer(request)
+
+    async def _answer(self, request: web.Request) -> web.Response:
         self.headers.add(
             (request.headers["X-VTEX-API-AppKey"], request.headers["X-VTEX-API-AppToken"])
         )
         path = request.path
         body: Any = await request.json() if request.can_read_body else None
+        if path.startswith(self.FEED):
+            return self._feed(request, body)
         if path == "/api/fulfillment/pvt/orders":
             return self._place(request.query["affiliateId"], body[0])
         order = self.orders[path.split("/")[5]]
+        self._touch(order, request, body)
+        return web.json_response(order)
+
+    def _touch(self, order: dict[str, Any], request: web.Request, body: Any) -> None:
+        path = request.path
         if request.method == "GET":
-            order["status"] = self.AFTER.get(order["status"], order["status"])
+            if self.does_advance_by_itself:
+                order["status"] = self.AFTER.get(order["status"], order["status"])
         elif path.endswith("/start-handling"):
             order["status"] = "start-handling"
         elif path.endswith("/cancel"):
@@ -190,7 +206,22 @@ class TinyShop:
                     package.update(body)
         else:
             self._invoice(order, body)
-        return web.json_response(order)
+
+    def _feed(self, request: web.Request, body: Any) -> web.Response:
+        if request.path.endswith("/config"):
+            self.filter = body["filter"]
+        elif not self.filter:
+            return web.json_response({"error": {"code": "feed-not-configured"}}, status=404)
+        elif request.method == "POST":
+            self.committed += body["handles"]
+            self.untold = [
+                order_id for order_id in self.untold if f"h-{order_id}" not in body["handles"]
+            ]
+        else:
+            return web.json_response(
+                [{"orderId": order_id, "handle": f"h-{order_id}"} for order_id in self.untold[:10]]
+            )
+        return web.json_response({})
 
     def _place(self, affiliate_id: str, body: dict[str, Any]) -> web.Response:
         order_id = f"{affiliate_id}-{body['marketplaceOrderId']}"
@@ -298,3 +329,23 @@ def test_an_order_that_cannot_be_understood_is_given_up_and_the_others_go_on() -
         return is_given_up and len(finished(shop)) >= 3
 
     asyncio.run(run_until(shop, agenda, is_enough))
+
+
+def test_the_erp_configures_a_feed_reads_it_and_commits_what_it_took() -> None:
+    shop = TinyShop()
+    shop.orders["MKP-7"] = {**an_order("order-created"), "orderId": "MKP-7"}
+    shop.does_advance_by_itself = False
+    agenda = Agenda(Journal(None))
+    agenda.open(Errand("MKP-7", MARKETPLACE, "7", "ordinary"))
+
+    def has_heard() -> bool:
+        # The change happens while the order is waited for, and is told by the feed alone.
+        if shop.filter and shop.orders["MKP-7"]["status"] == "order-created":
+            shop.orders["MKP-7"]["status"] = "ready-for-handling"
+            shop.untold.append("MKP-7")
+        return bool(shop.orders["MKP-7"]["status"] == "start-handling")
+
+    asyncio.run(run_until(shop, agenda, has_heard, rate=0.001))
+    assert "ready-for-handling" in shop.filter["status"]
+    assert shop.committed == ["h-MKP-7"]
+    assert shop.untold == []

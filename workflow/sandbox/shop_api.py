@@ -1,6 +1,6 @@
 """The trickle's way to the order API: the public contract over HTTP, nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -68,6 +68,15 @@ class ShopApi:
     ) -> tuple[int, Any]:
         path = f"/api/oms/pvt/orders/{_part(order_id)}/invoice/{_part(invoice_number)}"
         return await self._call("PATCH", path, shipment)
+
+    async def configure_feed(self, configuration: Mapping[str, Any]) -> tuple[int, Any]:
+        return await self._call("POST", "/api/orders/feed/config", configuration)
+
+    async def read_feed(self) -> tuple[int, Any]:
+        return await self._call("GET", "/api/orders/feed?maxlot=10", None)
+
+    async def commit_feed(self, handles: Sequence[str]) -> tuple[int, Any]:
+        return await self._call("POST", "/api/orders/feed", {"handles": list(handles)})
 
     async def _call(self, method: str, path: str, body: object) -> tuple[int, Any]:
         """

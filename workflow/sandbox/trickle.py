@@ -1,8 +1,9 @@
 """
 A small shop's life, so that a demo has something to look at: orders come in, an ERP handles them.
 
-It knows the public API only. Every act is decided from the order as the API shows it, so it goes
-on after any restart, on either side, without a memory of its own but the list of open orders.
+It knows the public API only. Its ERP hears of changes by the feed of its key. Every act is decided
+from the order as the API shows it, so it goes on after any restart, on either side, without a
+memory of its own but the list of open orders.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from typing import Any
 import structlog
 
 from workflow.sandbox.agenda import Agenda, Errand
+from workflow.sandbox.backoff import Backoff
 from workflow.sandbox.erp import (
     PLANS,
     Act,
@@ -30,6 +32,7 @@ from workflow.sandbox.erp import (
     Wait,
     next_act,
 )
+from workflow.sandbox.feed_reader import FeedReader
 from workflow.sandbox.shop_api import ApiDownError, ShopApi
 from workflow.sandbox.shopping import MARKETPLACE, STOREFRONT, invent_order
 
@@ -44,31 +47,14 @@ PAUSES: Mapping[type[Act], tuple[float, float]] = {
     Cancel: (20.0, 30.0),
 }
 FIRST_LOOK_SECONDS = (3.0, 10.0)
+# After the feed told that an order which was waited for has changed.
+NEWS_SECONDS = (1.0, 5.0)
 LONGEST_WAIT_SECONDS = 120.0
-LONGEST_BACKOFF_SECONDS = 60.0
 # Looks at orders at once: one slow answer must not hold up the whole shop.
 LOOKS_AT_ONCE = 4
 # An order whose acts are refused this often is left to the staff.
 REFUSALS_TO_GIVE_UP = 5
 MARKETPLACE_SHARE = 0.5
-
-
-class Backoff:
-    """Doubling pauses with jitter while the API is down, one warning per outage."""
-
-    def __init__(self, chance: random.Random) -> None:
-        self._chance = chance
-        self._failures = 0
-
-    async def wait(self, error: ApiDownError) -> None:
-        self._failures += 1
-        if self._failures == 1:
-            logger.warning("trickle.api_down", cause=str(error))
-        seconds = min(LONGEST_BACKOFF_SECONDS, 2.0 ** min(self._failures - 1, 10))
-        await asyncio.sleep(seconds * self._chance.uniform(0.5, 1.0))
-
-    def reset(self) -> None:
-        self._failures = 0
 
 
 class Trickle:
@@ -93,6 +79,10 @@ class Trickle:
         self._queue: list[tuple[float, int, float, Errand]] = []
         self._news = asyncio.Event()
         self._refusals: Counter[str] = Counter()
+        # The latest entry of each order counts; a resting one may be brought forward by news.
+        self._latest: dict[str, int] = {}
+        self._resting: dict[str, Errand] = {}
+        self._feed = FeedReader(api, self._hear, pace=pace, chance=self._chance)
 
     async def run(self) -> None:
         """This function will run until it is canceled."""
@@ -101,6 +91,7 @@ class Trickle:
                 self._look_later(errand, self._pause(FIRST_LOOK_SECONDS))
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._place_for_ever())
+                group.create_task(self._feed.run())
                 for _ in range(LOOKS_AT_ONCE):
                     group.create_task(self._see_through_for_ever())
 
@@ -137,7 +128,10 @@ class Trickle:
             if not self._queue or self._queue[0][0] > time.monotonic():
                 await self._rest()
                 continue
-            _, _, patience, errand = heapq.heappop(self._queue)
+            _, turn, patience, errand = heapq.heappop(self._queue)
+            if self._latest.get(errand.order_id) != turn:
+                continue
+            self._resting.pop(errand.order_id, None)
             try:
                 await self._look_at(errand, patience)
             except ApiDownError as error:
@@ -171,10 +165,12 @@ class Trickle:
             act = next_act(order, errand.plan, at=datetime.now(UTC))
         if isinstance(act, Close):
             self._refusals.pop(errand.order_id, None)
+            self._latest.pop(errand.order_id, None)
             self._agenda.close(errand)
         elif isinstance(act, Wait):
             # The longer an order rests, the more seldom it is looked at.
             self._look_later(errand, patience, min(patience * 1.5, LONGEST_WAIT_SECONDS))
+            self._resting[errand.order_id] = errand
         else:
             await self._act(errand, act)
             self._look_later(errand, self._pause(PAUSES[type(act)]))
@@ -207,10 +203,16 @@ class Trickle:
                 code=_code(answer),
             )
 
+    def _hear(self, order_id: str) -> None:
+        """What is waited for is looked at soon; what has an act planned takes its time as before."""
+        if errand := self._resting.pop(order_id, None):
+            self._look_later(errand, self._pause(NEWS_SECONDS))
+
     def _look_later(self, errand: Errand, seconds: float, patience: float | None = None) -> None:
         first_patience = max(10.0 * self._pace, 0.2)
-        due = time.monotonic() + seconds
-        entry = (due, next(self._turn), patience or first_patience, errand)
+        due, turn = time.monotonic() + seconds, next(self._turn)
+        self._latest[errand.order_id] = turn
+        entry = (due, turn, patience or first_patience, errand)
         heapq.heappush(self._queue, entry)
         self._news.set()
 
