@@ -35,6 +35,7 @@ ROLES = (
         (*MANAGE, "run_cluster", "backoffice"),
         {"Q_CLUSTER_NAME": "backoffice"},
     ),
+    Role("hooks", (*MANAGE, "dispatch_hooks")),
     Role(
         "sandbox",
         # The journal keeps its books over restarts: it answers a repeated call as the first.

@@ -127,8 +127,9 @@ class QueueItem(models.Model):
     the time of its next attempt. It is NULL while an earlier open item of the same order is in the
     queue, so an order's events are handed out one after the other and a hand-out never looks at
     what has to wait. `attempts` counts hand-outs and fences them: who comes back with an older
-    number knows nothing of the present lease. `queued_at` is when the event happened, or when its
-    replay was asked for: age and retention are counted from it.
+    number knows nothing of the present lease. `schedule_from` is how many there were when somebody
+    asked for the item again: limits and schedules count from there. `queued_at` is when the event
+    happened, or when it was asked for again: age and retention are counted from it.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -147,6 +148,7 @@ class QueueItem(models.Model):
     queued_at = models.DateTimeField()
     available_at = models.DateTimeField(null=True)
     attempts = models.PositiveIntegerField(default=0)
+    schedule_from = models.PositiveIntegerField(default=0, db_default=0)
     first_leased_at = models.DateTimeField(null=True)
     leased_at = models.DateTimeField(null=True)
     outcome = models.CharField(max_length=10, choices=Outcome, default=Outcome.OPEN, blank=True)
@@ -255,7 +257,11 @@ class HookAttempt(models.Model):
         Subscription, on_delete=models.CASCADE, related_name="attempts", db_index=False
     )
     item = models.ForeignKey(
-        QueueItem, on_delete=models.SET_NULL, null=True, related_name="hook_attempts"
+        QueueItem,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="hook_attempts",
+        db_index=False,
     )
     kind = models.CharField(max_length=10, choices=Kind, default=Kind.DELIVERY)
     number = models.PositiveIntegerField(default=1)
@@ -267,6 +273,12 @@ class HookAttempt(models.Model):
     answer = models.TextField(blank=True)
 
     class Meta:
+        constraints: ClassVar = [
+            # A result that is written twice, because its commit's answer was lost, is kept once.
+            models.UniqueConstraint(
+                fields=["item", "number"], name="hook_attempt_once_per_item_and_number"
+            ),
+        ]
         indexes: ClassVar = [
             models.Index("subscription", F("id").desc(), name="hook_attempt_newest"),
         ]

@@ -19,6 +19,8 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from feeds.hooks.configuring import HookNotConfigured
+from feeds.hooks.resending import ResendRefused
 from feeds.refusals import FeedNotConfigured, FeedRefused, MixedFilter, StillCatchingUp
 from feeds.replaying import TooManyReplays
 from oms.access.answers import KeyInUse, KeyReused
@@ -49,6 +51,8 @@ DOMAIN_ERRORS: dict[type[Exception], tuple[int, str]] = {
     MixedFilter: (409, "mixed_filter"),
     FeedNotConfigured: (404, "feed_not_configured"),
     TooManyReplays: (409, "too_many_replays"),
+    HookNotConfigured: (404, "hook_not_configured"),
+    ResendRefused: (409, "resend_refused"),
     StillCatchingUp: (503, "still_catching_up"),
     PlacedDifferently: (409, "placed_differently"),
     PreconditionFailed: (412, "precondition_failed"),

@@ -9,6 +9,12 @@ from django.urls import URLPattern, path
 from feeds.models import Channel
 from oms.api.views.events import EventsView
 from oms.api.views.feeds import FeedConfigView, FeedView, OldFeedConfirmView, OldFeedView
+from oms.api.views.hooks import (
+    HookConfigView,
+    HookResendView,
+    HookSecretView,
+    HookTestView,
+)
 from oms.api.views.order_list import OrderListView, UserOrderListView, UserOrderView
 from oms.api.views.orders import (
     CancelView,
@@ -32,6 +38,10 @@ ORDER = f"{ORDERS}/<str:order_id>"
 urlpatterns: list[URLPattern] = [
     path("orders/feed", FeedView.as_view()),
     path("orders/feed/config", FeedConfigView.as_view()),
+    path("orders/hook/config", HookConfigView.as_view()),
+    path("orders/hook/secret", HookSecretView.as_view()),
+    path("orders/hook/test", HookTestView.as_view()),
+    path("orders/hook/resend", HookResendView.as_view()),
     path("oms/pvt/feed/orders/status", OldFeedView.as_view()),
     path("oms/pvt/feed/orders/status/confirm", OldFeedConfirmView.as_view()),
     path("fulfillment/pvt/orders", PlaceOrdersView.as_view()),
