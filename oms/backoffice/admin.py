@@ -2,6 +2,7 @@
 
 from oms.backoffice import (
     app_keys,
+    expression_trial,
     integrations,
     orders,
     oversight,
@@ -12,6 +13,7 @@ from oms.backoffice import (
 
 __all__ = [
     "app_keys",
+    "expression_trial",
     "integrations",
     "orders",
     "oversight",

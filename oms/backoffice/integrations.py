@@ -55,6 +55,7 @@ def integrations_page(request: HttpRequest) -> HttpResponse:
         "troubled": sum(flow.condition in ALARMING for flow in flows),
         "parked": sum(flow.parked_count for flow in flows),
         "flow_count": len(flows),
+        "may_try": may(request, May.VIEW_RAW_DOCUMENT),
     }
     return TemplateResponse(request, "backoffice/integrations.html", context)
 
@@ -122,6 +123,7 @@ def _flow_context(request: HttpRequest, flow: Flow, now: datetime) -> dict[str, 
         "address": address_words(subscription.endpoint.url)
         if getattr(subscription, "endpoint", None)
         else "",
+        "may_try": may(request, May.VIEW_RAW_DOCUMENT),
         "may_repair": may(request, May.REPAIR_INTEGRATIONS),
     }
 
