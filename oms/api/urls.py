@@ -7,6 +7,11 @@ An address that is not here is answered 404 in JSON by the boundary.
 from django.urls import URLPattern, path
 
 from feeds.models import Channel
+from oms.api.views.conversation import (
+    ConversationView,
+    InteractionsView,
+    PaymentTransactionView,
+)
 from oms.api.views.events import EventsView
 from oms.api.views.feeds import FeedConfigView, FeedView, OldFeedConfirmView, OldFeedView
 from oms.api.views.hooks import (
@@ -51,6 +56,9 @@ urlpatterns: list[URLPattern] = [
     path("oms/user/orders/<str:order_id>", UserOrderView.as_view()),
     path(f"{ORDERS}/order-group/<str:order_group>", OrderGroupView.as_view()),
     path(ORDER, OrderView.as_view()),
+    path(f"{ORDER}/interactions", InteractionsView.as_view()),
+    path(f"{ORDER}/conversation-message", ConversationView.as_view()),
+    path(f"{ORDER}/payment-transaction", PaymentTransactionView.as_view()),
     path(f"{ORDER}/start-handling", StartHandlingView.as_view()),
     path(f"{ORDER}/cancel", CancelView.as_view()),
     path(

@@ -89,6 +89,7 @@ class ListedOrder:
     gift_list_id: str
     gift_list_type: str
     payment_names: str
+    last_message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +215,9 @@ _ROWS: Final = """
                      FROM (SELECT p.payment_system_name AS name, min(p.index) AS first
                            FROM orders_payment p
                            WHERE p.order_id = o.id AND p.payment_system_name <> ''
-                           GROUP BY p.payment_system_name) AS n), '')
+                           GROUP BY p.payment_system_name) AS n), ''),
+           coalesce((SELECT m.first_words FROM orders_conversationmessage m
+                     WHERE m.order_id = o.id ORDER BY m.sent_at DESC, m.id DESC LIMIT 1), '')
     FROM orders_order o
     LEFT JOIN orders_clientprofile c ON c.order_id = o.id
     LEFT JOIN orders_listfacts f ON f.order_id = o.id

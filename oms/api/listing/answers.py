@@ -50,7 +50,7 @@ def row(order: ListedOrder, is_in_error: bool, is_in_retry: bool) -> dict[str, A
         "origin": order.origin,
         "workflowInErrorState": is_in_error,
         "workflowInRetry": is_in_retry,
-        "lastMessageUnread": None,
+        "lastMessageUnread": order.last_message or None,
         "ShippingEstimatedDate": moment_text(order.shipping_estimate_at),
         "ShippingEstimatedDateMax": None,
         "ShippingEstimatedDateMin": None,

@@ -5,6 +5,7 @@ Money is integer minor units (`_cents`). Fields of an incoming document that hav
 `extra` and are given back as they came.
 """
 
+from oms.orders.models.conversation import ConversationMessage, Interaction
 from oms.orders.models.listing import ListFacts, SellerName
 from oms.orders.models.order import Order
 from oms.orders.models.parties import Affiliate, SellerPolicy
@@ -30,9 +31,11 @@ __all__ = [
     "CancellationRequest",
     "Change",
     "ClientProfile",
+    "ConversationMessage",
     "DocumentSnapshot",
     "Drift",
     "ImportRun",
+    "Interaction",
     "InvoiceType",
     "Item",
     "LedgerEntry",
