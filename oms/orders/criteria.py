@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import reduce
 from operator import or_
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import BigAutoField, Exists, Lookup, OuterRef, Q
 
 from oms.ops.statements import Statement, run_together
 from oms.orders.models import InvoiceType, Item, ListFacts, Order, Package, Payment, SellerName
@@ -161,9 +161,26 @@ def identified_by(text: str) -> Q:
         for criterion in SEARCH_FIELDS.values()
     ]
     # Each by its own index: one condition of six would be tested on every order.
-    return Q(
-        pk__in=list(found[0][:MOST_MATCHES].union(*(pks[:MOST_MATCHES] for pks in found[1:])))
-    )
+    return among(found[0][:MOST_MATCHES].union(*(pks[:MOST_MATCHES] for pks in found[1:])))
+
+
+class Among(Lookup):
+    """`id = ANY(array)`: one parameter, where IN has one for each of ten thousand keys."""
+
+    lookup_name = "among"
+    prepare_rhs = False
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+        column, parameters = self.process_lhs(compiler, connection)
+        return f"{column} = ANY(%s::bigint[])", [*parameters, self.rhs]
+
+
+BigAutoField.register_lookup(Among)
+
+
+def among(pks: Iterable[int]) -> Q:
+    """This function will ask for the orders of these keys."""
+    return Q(pk__among=list(pks))
 
 
 # The contract's `searchField`.
@@ -216,12 +233,12 @@ def matching(text: str) -> Q:
     The text is taken as it is: `%`, `_` and quotes mean themselves.
     """
     if not text.strip() or "\x00" in text:
-        return Q(pk__in=[])
+        return among([])
     pks = set(matching_pks(text, limit=MOST_MATCHES))
     if len(text.strip()) >= SHORTEST_BEGINNING:
         for rows in run_together(*_beginning_with(text.strip())):
             pks.update(row[0] for row in rows)
-    return Q(pk__in=sorted(pks, reverse=True)[:MOST_MATCHES])
+    return among(sorted(pks, reverse=True)[:MOST_MATCHES])
 
 
 def _beginning_with(text: str) -> list[Statement]:

@@ -139,14 +139,11 @@ def list_orders(
 
     What `orders` are filtered by is in `oms.orders.criteria`.
     """
-    found = _sorted(orders, sorting)
-    page = found if after is None else found.filter(_beyond(sorting, after))
     try:
-        rows, figures = run_together(
-            _rows_of(page[offset : offset + size + 1], sorting), _figures_of(found)
-        )
+        statements = statements_of(orders, sorting=sorting, size=size, offset=offset, after=after)
     except EmptyResultSet:
         return Listing([], None, [])
+    rows, figures = run_together(*statements)
     listed = [ListedOrder(*row) for row in rows]
     following = None
     if len(listed) > size:
@@ -157,6 +154,20 @@ def list_orders(
         next=following,
         figures=[_exact(row) for row in figures],
     )
+
+
+def statements_of(
+    orders: QuerySet[Order], *, sorting: Sorting, size: int, offset: int, after: Position | None
+) -> tuple[Statement, Statement]:
+    """
+    This function will write the statements of a page: its rows and one more, and the figures.
+
+    Raises EmptyResultSet where it is known without asking that there are none.
+    """
+    found = _sorted(orders, sorting)
+    page = found if after is None else found.filter(_beyond(sorting, after))
+    rows = _rows_of(page[offset : offset + size + 1], sorting)
+    return rows, _figures_of(found)
 
 
 def listed_items(pks: Sequence[int]) -> dict[int, list[dict[str, Any]]]:

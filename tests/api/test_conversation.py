@@ -67,7 +67,10 @@ def test_an_interaction_needs_its_source_and_its_message(
 
 def test_interactions_cannot_be_changed_or_deleted(caller: Caller, order_id: str) -> None:
     caller.post(path_of(order_id, "interactions"), {"source": "s", "message": "m"})
-    for statement in ("UPDATE orders_interaction SET message = ''", "DELETE FROM orders_interaction"):
+    for statement in (
+        "UPDATE orders_interaction SET message = ''",
+        "DELETE FROM orders_interaction",
+    ):
         with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(statement)
     assert Interaction.objects.get().message == "m"

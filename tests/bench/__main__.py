@@ -23,6 +23,7 @@ def sections() -> dict[str, Callable[[Rig], Iterator[Measurement]]]:
     """This function will name what can be measured, in the order of a full run."""
     # Imported here: these modules need settings, which need the rig's database.
     from tests.bench.admin_pages import measure_admin
+    from tests.bench.listing import measure_listing
     from tests.bench.memory import measure_memory
     from tests.bench.moving import measure_moving
     from tests.bench.numbering import measure_numbering
@@ -36,6 +37,7 @@ def sections() -> dict[str, Callable[[Rig], Iterator[Measurement]]]:
         "moving": measure_moving,
         "numbering": measure_numbering,
         "admin": measure_admin,
+        "listing": measure_listing,
         "plans": measure_plans,
         "memory": measure_memory,
     }

@@ -35,7 +35,7 @@ class Interaction(models.Model):
 
 
 class ConversationMessage(models.Model):
-    """An e-mail between store and buyer about an order. `recipients` are like the sender: name, email, role."""
+    """An e-mail about an order. `recipients` are like the sender: each with email, name, role."""
 
     order = models.ForeignKey(
         Order, on_delete=models.CASCADE, related_name="messages", db_index=False
