@@ -73,6 +73,8 @@ class ReconciledHourView(APIView):
     POST: an integration's orders of the hour, answered by what it lacks or has differently.
     """
 
+    # As a replay does: the ledger is numbered first, outside any transaction.
+    commits_by_itself: ClassVar[bool] = True
     required_scopes: ClassVar[dict[str, set[str]]] = {"GET": SCOPES, "POST": SCOPES}
 
     def get(self, request: Request, hour: str) -> Response:

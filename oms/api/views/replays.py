@@ -22,6 +22,8 @@ class ReplaysView(APIView):
     """
 
     channel: Channel = Channel.FEED
+    # The ledger is numbered first, outside any transaction.
+    commits_by_itself: ClassVar[bool] = True
     required_scopes: ClassVar[dict[str, set[str]]] = {
         "GET": {"FeedHookV3Admin", "FeedHookV3Viewer", "OrdersFullAccess"},
         "POST": {"FeedHookV3Admin", "OrdersFullAccess"},
