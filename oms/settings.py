@@ -58,6 +58,8 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "django.contrib.postgres",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_filters",
     "django_q",
     "oms.ops",
@@ -295,9 +297,24 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["oms.api.rendering.OrjsonRenderer"],
     "DEFAULT_PARSER_CLASSES": ["oms.api.parsing.JsonBodyParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "oms.api.rendering.AlwaysJson",
+    "DEFAULT_SCHEMA_CLASS": "oms.api.description.schema.DescribedSchema",
     "EXCEPTION_HANDLER": "oms.api.errors.answer_exception",
     "DEFAULT_METADATA_CLASS": None,
     "UNAUTHENTICATED_USER": None,
+}
+# What each operation is: oms/api/description
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Bulkhead order API",
+    "VERSION": "1",
+    "DESCRIPTION": "Orders, their feed, hook and ledger. Guide: docs/integrators.md.",
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": r"/api/",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SORT_OPERATION_PARAMETERS": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "oms.api.description.schema.add_shapes",
+    ],
 }
 
 # People

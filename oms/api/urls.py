@@ -12,6 +12,7 @@ from oms.api.views.conversation import (
     InteractionsView,
     PaymentTransactionView,
 )
+from oms.api.views.description import browse_api, describe_api
 from oms.api.views.events import EventsView
 from oms.api.views.feeds import FeedConfigView, FeedView, OldFeedConfirmView, OldFeedView
 from oms.api.views.hooks import (
@@ -41,6 +42,8 @@ ORDERS = "oms/pvt/orders"
 ORDER = f"{ORDERS}/<str:order_id>"
 
 urlpatterns: list[URLPattern] = [
+    path("schema", describe_api, name="api-schema"),
+    path("docs", browse_api, name="api-docs"),
     path("orders/feed", FeedView.as_view()),
     path("orders/feed/config", FeedConfigView.as_view()),
     path("orders/hook/config", HookConfigView.as_view()),
