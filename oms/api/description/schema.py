@@ -136,7 +136,7 @@ class AppKeyScheme(OpenApiAuthenticationExtension):
     def get_security_requirement(self, auto_schema: Any) -> dict[str, list[Any]]:
         return {KEY: [], TOKEN: []}
 
-    def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:  # type: ignore[override]
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
         headers = {KEY: "X-VTEX-API-AppKey", TOKEN: "X-VTEX-API-AppToken"}
         return [{"type": "apiKey", "in": "header", "name": headers[name]} for name in self.name]
 
