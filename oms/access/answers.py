@@ -3,7 +3,7 @@ Answers that a repeated write gets again, kept by app key and Idempotency-Key.
 
 An answer is written in the transaction of the effect that it reports, so neither can be without
 the other. What keeps two calls with one key apart is an advisory lock, not a row: a row is there
-only once its effect is (ADR 0010).
+only once its effect is (ADR 0010). Bodies are encrypted: they may name a person or tell a secret.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from typing import Final
 
 from django.db import OperationalError, connection
 
+from oms.access.secrets import decrypt, encrypt
 from oms.ops.statements import Rows, Statement, run_together
 
 LOCK_NOT_AVAILABLE: Final = "55P03"
@@ -93,7 +94,7 @@ def record(key_id: int, idempotency_key: str, request_hash: bytes, answer: Answe
                 request_hash,
                 answer.status,
                 answer.content_type,
-                answer.body,
+                encrypt(answer.body),
             ],
         )
 
@@ -117,7 +118,7 @@ def _checked(found: Rows, request_hash: bytes) -> Answer | None:
     known_hash, status, content_type, body = found[0]
     if bytes(known_hash) != request_hash:
         raise KeyReused
-    return Answer(status, content_type, bytes(body))
+    return Answer(status, content_type, decrypt(body))
 
 
 def _lock_id(key_id: int, idempotency_key: str) -> int:

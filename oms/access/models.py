@@ -93,7 +93,7 @@ class RecordedAnswer(models.Model):
     What a write with an Idempotency-Key was answered, written in the transaction of its effect.
 
     A row is a whole answer: while the write is under way nothing but an advisory lock is there.
-    `request_hash` is SHA-256 over method, address and body.
+    `request_hash` is SHA-256 over method, address and body; `body` is encrypted.
     """
 
     app_key = models.ForeignKey(AppKey, on_delete=models.CASCADE, related_name="+", db_index=False)

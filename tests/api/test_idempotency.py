@@ -179,3 +179,8 @@ def test_a_view_that_commits_in_steps_is_answered_again_too() -> None:
     assert (first.status_code, again.content) == (200, first.content)
     assert again.headers["Idempotency-Replayed"] == "true"
     refusal(caller.post("orders/feed/config", {}), 422, "idempotency_key_reused")
+
+
+def test_what_is_kept_of_an_answer_cannot_be_read_in_the_database(affiliate: None) -> None:
+    assert Repeating("erp-1").post(PLACING, purchase()).status_code == 200
+    assert b"ana@example.com" not in bytes(RecordedAnswer.objects.get().body)
