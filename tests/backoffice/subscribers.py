@@ -84,6 +84,7 @@ def attempt(
         "duration_ms": 84,
         "is_success": True,
         "status": 200,
+        "number": HookAttempt.objects.filter(item=item).count() + 1 if item else 1,
     } | given
     return HookAttempt.objects.create(subscription=subscription, item=item, **facts)
 

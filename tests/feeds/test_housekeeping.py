@@ -45,10 +45,11 @@ def test_attempts_and_samples_go_by_their_age_and_a_young_attempt_outlives_its_i
     commit(feed, [item])
     QueueItem.objects.update(ended_at=F("ended_at") - LONG_AGO)
     now = database_now()
-    for at in (now - LONG_AGO, now):
+    for number, at in enumerate((now - LONG_AGO, now), start=1):
         HookAttempt.objects.create(
             subscription=feed,
             item_id=item.item_id,
+            number=number,
             attempted_at=at,
             duration_ms=1,
             is_success=True,
