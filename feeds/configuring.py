@@ -12,6 +12,7 @@ from typing import Any, Final
 from django.db import transaction
 from django.db.models.functions import Now
 
+from feeds.expressions import ExpressionRefused
 from feeds.filters import EventFilter, parse_filter
 from feeds.leasing import withdrawing_of
 from feeds.locking import exclusive_lock
@@ -19,6 +20,7 @@ from feeds.models import Channel, FilterType, FiredOrder, Subscription
 from feeds.pulling import pull
 from feeds.refusals import FeedNotConfigured, FeedRefused, Problem, StillCatchingUp
 from feeds.slices import queue_new_events
+from feeds.trying import try_expression
 from oms.access.models import AppKey
 from oms.ops.audit import record_audit
 from oms.ops.statements import run_together
@@ -112,9 +114,12 @@ def set_subscription(
     This function will make a key's subscription, or give it another filter and other terms.
 
     A new one begins with what is committed from now on. A changed one keeps its queue. It must not
-    run inside a transaction. Raises StillCatchingUp when too much is left to queue first, and
-    SnapshotsNotReady for an expression that long writers stand in the way of: both to be repeated.
+    run inside a transaction. Raises FeedRefused for an expression that may not be kept;
+    StillCatchingUp when too much is left to queue first, and SnapshotsNotReady for an expression
+    that long writers stand in the way of: both to be repeated.
     """
+    if event_filter.type is FilterType.FROM_ORDERS:
+        _try(event_filter.expression)
     subscription = _row_of(app_key_id, channel, event_filter, queue)
     number_all_events()
     if not pull(subscription.pk, seconds=PATIENCE_SECONDS):
@@ -130,6 +135,14 @@ def set_subscription(
         _apply(subscription, event_filter, queue)
         _record(subscription, "configured", actor, before=before, after=_facts(subscription))
     return subscription
+
+
+def _try(expression: str) -> None:
+    try:
+        try_expression(expression)
+    except ExpressionRefused as refusal:
+        at = "" if refusal.position is None else f" (at character {refusal.position})"
+        raise FeedRefused(Problem("filter.expression", f"{refusal.message}{at}")) from refusal
 
 
 def delete_subscription(*, app_key_id: int, channel: Channel, actor: str) -> bool:

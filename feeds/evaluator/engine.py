@@ -17,6 +17,7 @@ import re2
 from feeds.evaluator.outcomes import (
     DEEPEST_CALL,
     LONGEST_EXPRESSION,
+    TOO_LONG,
     ExpressionFailed,
     ExpressionRefused,
 )
@@ -30,9 +31,7 @@ sys.setrecursionlimit(_usual_recursion_limit)
 # How often the clock is looked at: reading it costs as much as half an evaluation step.
 STEPS_PER_LOOK: Final = 16
 CACHED: Final = 200
-# JSONata's codes of the bounds.
 TOO_DEEP: Final = "D1011"
-TOO_LONG: Final = "D1012"
 
 
 class Compiled:
@@ -64,7 +63,7 @@ class Compiled:
             raise
         except Exception as error:
             # A mistake of the library, as good as one of the expression.
-            raise ExpressionFailed(f"{type(error).__name__} in a function.") from error
+            raise ExpressionFailed("A function failed.") from error
 
 
 class _Bounds:
@@ -142,7 +141,9 @@ def _words_of(error: JException) -> str:
 
 def _words_without_values(error: JException) -> str:
     """Says what is wrong without what it was: the failure is kept, and may show a person's data."""
-    template = JException.error_codes.get(error.error, "The expression failed.")
+    template = JException.error_codes.get(error.error)
+    if template is None:
+        return "A function failed."
     return f"{error.error}: {_VALUE.sub('…', template)}"[:200]
 
 

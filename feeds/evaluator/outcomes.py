@@ -10,6 +10,9 @@ DEEPEST_CALL = 100
 LONGEST_RANGE = 1_000
 # How the child's process ends when its memory is used up.
 OUT_OF_MEMORY = 77
+# How the words of those failures begin that cost as much as they may (the first is JSONata's code).
+TOO_LONG = "D1012"
+TOO_MUCH_MEMORY = "The expression takes too much memory."
 
 
 class ExpressionRefused(Exception):
@@ -42,3 +45,8 @@ class Verdict:
 
     is_match: bool
     error: str = ""
+
+    @property
+    def was_costly(self) -> bool:
+        """Whether it failed for using all its time or memory."""
+        return self.error.startswith((TOO_LONG, TOO_MUCH_MEMORY))

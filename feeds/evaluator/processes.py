@@ -22,6 +22,8 @@ import orjson
 from feeds.evaluator.outcomes import (
     OUT_OF_MEMORY,
     PATIENCE_MS,
+    TOO_LONG,
+    TOO_MUCH_MEMORY,
     EvaluatorUnavailable,
     ExpressionRefused,
     Verdict,
@@ -37,7 +39,6 @@ MOST_CHILDREN: Final = 2
 # Failures for lack of time or memory after which an expression gets less time for the rest of a call.
 STRIKES: Final = 10
 PATIENCE_AFTER_STRIKES_MS: Final = 5.0
-TOO_LONG: Final = "D1012"
 
 
 class _ChildEnded(Exception):
@@ -109,7 +110,7 @@ class _Child:
 
 _CAUSES: Final = {
     -signal.SIGPROF: f"{TOO_LONG}: The expression takes too long.",
-    OUT_OF_MEMORY: "The expression takes too much memory.",
+    OUT_OF_MEMORY: TOO_MUCH_MEMORY,
 }
 
 
@@ -184,11 +185,8 @@ def verdicts_of_expression(text: str, documents: Sequence[Any]) -> list[Verdict]
         begun = len(verdicts)
         _, fresh = _ask(text, lines[begun : begun + CHUNK], patience)
         verdicts += fresh
-        strikes += sum(verdict.error.startswith(_BOUNDS) for verdict in fresh)
+        strikes += sum(verdict.was_costly for verdict in fresh)
     return verdicts
-
-
-_BOUNDS: Final = (TOO_LONG, _CAUSES[OUT_OF_MEMORY])
 
 
 def _ask(

@@ -19,6 +19,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from feeds.expressions import EvaluatorUnavailable, ExpressionFailed, ExpressionRefused
 from feeds.hooks.configuring import HookNotConfigured
 from feeds.hooks.resending import ResendRefused
 from feeds.refusals import FeedNotConfigured, FeedRefused, MixedFilter, StillCatchingUp
@@ -61,6 +62,9 @@ DOMAIN_ERRORS: dict[type[Exception], tuple[int, str]] = {
     # The contract's own code for an action that the present status does not know.
     TransitionNotAllowed: (409, "OMS003"),
     SnapshotsNotReady: (503, "try_again"),
+    ExpressionRefused: (400, "expression_refused"),
+    ExpressionFailed: (400, "expression_failed"),
+    EvaluatorUnavailable: (503, "evaluator_unavailable"),
 }
 
 # What we say for a bare status: Django's own errors, and DRF's where its words are for developers.

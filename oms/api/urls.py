@@ -14,6 +14,7 @@ from oms.api.views.conversation import (
 )
 from oms.api.views.description import browse_api, describe_api
 from oms.api.views.events import EventsView
+from oms.api.views.expressions import ExpressionTestView
 from oms.api.views.feeds import FeedConfigView, FeedView, OldFeedConfirmView, OldFeedView
 from oms.api.views.hooks import (
     HookConfigView,
@@ -50,6 +51,7 @@ urlpatterns: list[URLPattern] = [
     path("orders/hook/secret", HookSecretView.as_view()),
     path("orders/hook/test", HookTestView.as_view()),
     path("orders/hook/resend", HookResendView.as_view()),
+    path("orders/expressions/jsonata", ExpressionTestView.as_view()),
     path("oms/pvt/feed/orders/status", OldFeedView.as_view()),
     path("oms/pvt/feed/orders/status/confirm", OldFeedConfirmView.as_view()),
     path("fulfillment/pvt/orders", PlaceOrdersView.as_view()),

@@ -68,7 +68,7 @@ def test_an_event_on_which_the_expression_fails_does_not_match_and_is_counted() 
     place(Flow.COMPLETE, value_cents=2000)
     found = matched("value = 1000 ? true : $number(status)")
     assert len(found.event_ids) == 1
-    assert (found.error_count, found.last_error) == (1, "ValueError in a function.")
+    assert (found.error_count, found.last_error) == (1, "A function failed.")
 
 
 @pytest.mark.usefixtures("_demanded")
