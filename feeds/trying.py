@@ -33,6 +33,16 @@ def try_expression(text: str) -> list[str]:
     ]
 
 
+def warnings_of(text: str) -> dict[str, list[str]]:
+    """
+    This function will return what a configuration's answer has beyond the contract's fields.
+
+    Nothing where there is no expression or nothing to say. Raises like `try_expression`.
+    """
+    warnings = try_expression(text) if text else []
+    return {"warnings": warnings} if warnings else {}
+
+
 def _recent_documents() -> list[dict[str, Any]]:
     pks = Order.objects.order_by("-pk").values_list("pk", flat=True)[:LOOKED_AT]
     return list(documents_by_pk(list(pks)).values())

@@ -24,7 +24,8 @@ class ExpressionTestView(APIView):
     }
 
     def post(self, request: Request) -> Response:
-        given = {str(name).lower(): value for name, value in request.data.items()}
+        body: Any = request.data
+        given = {str(name).lower(): value for name, value in body.items()}
         document = _document(given.get("document"))
         expression = _expression(given.get("expression"))
         is_match = expression.matches(document)

@@ -12,7 +12,7 @@ from feeds.models import Subscription
 from feeds.pulling import pull
 from feeds.reading import commit_handles, feed_items, read_feed
 from feeds.selectors import active_subscription, queue_facts
-from feeds.trying import try_expression
+from feeds.trying import warnings_of
 from oms.api.authentication import principal_of
 from oms.api.feed_bodies import commit_tokens_of, handles_of, lot_asked
 
@@ -42,7 +42,7 @@ class FeedConfigView(APIView):
         subscription = configure_feed(
             app_key_id=principal.key_id, body=body, actor=principal.actor
         )
-        return Response(_configuration(subscription) | _warnings(subscription))
+        return Response(_configuration(subscription) | warnings_of(subscription.expression))
 
     def delete(self, request: Request) -> Response:
         principal = principal_of(request)
@@ -99,12 +99,6 @@ def _configuration(subscription: Subscription) -> dict[str, Any]:
         "quantity": facts.open_count,
         "approximateAgeOfOldestMessageInSeconds": facts.oldest_seconds,
     }
-
-
-def _warnings(subscription: Subscription) -> dict[str, list[str]]:
-    """What the writer of an expression should know; beyond the contract, and only if there is any."""
-    warnings = try_expression(subscription.expression) if subscription.expression else []
-    return {"warnings": warnings} if warnings else {}
 
 
 def _counts(result: CommitResult) -> dict[str, int]:

@@ -20,6 +20,7 @@ from feeds.hooks.rotating import rotate_secret
 from feeds.hooks.trying import send_test
 from feeds.models import HookEndpoint
 from feeds.selectors import queue_facts
+from feeds.trying import warnings_of
 from feeds.wording import feed_time
 from oms.api.authentication import principal_of
 from oms.api.serializers import TimestampField
@@ -43,7 +44,9 @@ class HookConfigView(APIView):
         principal = principal_of(request)
         body: Any = request.data
         done = configure_hook(app_key_id=principal.key_id, body=body, actor=principal.actor)
-        answer = _example(principal.app_key) | _configuration(hook_of(principal.key_id))
+        endpoint = hook_of(principal.key_id)
+        answer = _example(principal.app_key) | _configuration(endpoint)
+        answer |= warnings_of(endpoint.subscription.expression)
         if done.secret is not None:
             answer["secret"] = done.secret
         return Response(answer)
