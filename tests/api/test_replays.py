@@ -98,6 +98,15 @@ def test_a_key_without_feed_has_nothing_to_replay() -> None:
     for method in ("GET", "POST"):
         answer = caller.ask(method, REPLAY, {"fromPosition": 1} if method == "POST" else None)
         refusal(answer, 404, "feed_not_configured")
+    refusal(caller.post("orders/hook/replay", {"fromPosition": 1}), 404, "hook_not_configured")
+
+
+def test_a_replay_is_asked_for_once_however_often_the_call_is_repeated(caller: Caller) -> None:
+    place()
+    headers = caller.headers | {"Idempotency-Key": "replay-1"}
+    answers = [caller.ask("POST", REPLAY, {"fromPosition": 1}, headers) for _ in range(3)]
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({parsed(answer)["id"] for answer in answers}) == Replay.objects.count() == 1
 
 
 def test_the_sixth_unfinished_replay_is_refused(caller: Caller) -> None:

@@ -1,6 +1,5 @@
 """docs/integrators.md, run: what it tells others to type does what it says."""
 
-import ast
 import base64
 import contextlib
 import os
@@ -17,18 +16,15 @@ from typing import Any
 import orjson
 import pytest
 
-from feeds.hooks.schedule import ATTEMPTS, DELAYS_SECONDS
 from feeds.hooks.signing import key_of, new_secret, signed_headers
 from feeds.models import QueueItem, Subscription
 from oms.access.keys import issue_app_key
 from oms.access.scopes import Scope
-from oms.api.errors import DOMAIN_ERRORS, STATUS_ERRORS
 from oms.orders.models import Order, OrderEvent
 from oms.orders.statuses import Status
 from tests.api.boundary_server import WebServer
 from tests.feeds.feeding import end_leases
-from tests.journeys.guide import calling, snippet, snippets, table
-from tests.whole_system import ROOT
+from tests.journeys.guide import calling, snippet, snippets
 from tests.workflow.stories import move_to, place_in
 
 FIRST = "The first event in ten minutes"
@@ -286,57 +282,3 @@ def test_every_snippet_is_run_or_only_shown() -> None:
     assert {s.language for s in snippets()} == run | {"console", "json"}
     languages = [s.language for s in snippets() if s.heading == "Checking a signature"]
     assert sorted(languages) == ["go", "java", "javascript", "php", "python"]
-
-
-# Tables
-
-
-def codes_raised() -> set[tuple[str, str]]:
-    """This function will find every code that the API answers, with its status."""
-    found = {(code, str(status)) for status, code in DOMAIN_ERRORS.values()}
-    found |= {(code, str(status)) for status, (code, _) in STATUS_ERRORS.items()}
-    for path in sorted((ROOT / "oms" / "api").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ClassDef):
-                found |= codes_of_class(node)
-            elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "json_error":
-                found |= codes_of_call(node)
-    return found
-
-
-def codes_of_class(node: ast.ClassDef) -> set[tuple[str, str]]:
-    given = {
-        target.id: statement.value.value
-        for statement in node.body
-        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant)
-        for target in statement.targets
-        if isinstance(target, ast.Name)
-    }
-    if "default_code" not in given:
-        return set()
-    return {(str(given["default_code"]), str(given["status_code"]))}
-
-
-def codes_of_call(node: ast.Call) -> set[tuple[str, str]]:
-    for keyword in node.keywords:
-        if keyword.arg == "code" and isinstance(keyword.value, ast.Constant):
-            assert isinstance(node.args[0], ast.Constant)
-            return {(str(keyword.value.value), str(node.args[0].value))}
-    return set()
-
-
-def test_the_guide_knows_every_error_code_and_no_other() -> None:
-    rows = table("Every error code")[1:]
-    told = {(row[0].strip("`"), row[1]) for row in rows}
-    assert told == codes_raised()
-    codes = [row[0].strip("`") for row in rows]
-    assert codes == sorted(codes, key=str.casefold)
-    assert all(len(row) == 4 and all(row) for row in rows)
-
-
-def test_the_published_schedule_is_the_one_that_is_kept() -> None:
-    attempts, waits = table("When a call fails")
-    seconds = {"s": 1, "min": 60, "h": 3600}
-    told = [float(wait.split()[0]) * seconds[wait.split()[1]] for wait in waits[1:-1]]
-    assert told == list(DELAYS_SECONDS)
-    assert (waits[-1], attempts[-1]) == ("parked", str(ATTEMPTS))

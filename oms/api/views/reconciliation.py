@@ -20,12 +20,11 @@ from feeds.reconciliation import (
     read_buckets,
 )
 from feeds.replaying import Wanted, request_replay
-from feeds.selectors import active_subscription
 from oms.access.authenticating import Principal
 from oms.access.scopes import Scope
 from oms.api.authentication import principal_of
 from oms.api.event_serializers import BucketsBody, HourBody, HourQuery, WindowQuery, hour_text
-from oms.api.views.replays import replay_facts
+from oms.api.views.replays import replay_facts, subscription_of
 
 SCOPES = {"FeedHookV3Admin", "ListOrders", "OrdersFullAccess"}
 
@@ -123,7 +122,7 @@ class ReconciledHourView(APIView):
 def _ask_again(found: Comparison, channel: Channel, principal: Principal) -> Replay | None:
     if not principal.has_any({Scope.FEED_HOOK_ADMIN, Scope.ORDERS_FULL_ACCESS}):
         raise PermissionDenied
-    subscription = active_subscription(principal.key_id, channel)
+    subscription = subscription_of(principal.key_id, channel)
     order_ids = [order.order_id for order in (*found.missing, *found.older)]
     if not order_ids:
         return None

@@ -6,7 +6,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from feeds.models import Channel, Replay
+from feeds.hooks.configuring import hook_of
+from feeds.models import Channel, Replay, Subscription
 from feeds.replaying import replays_of, request_replay, share_done
 from feeds.selectors import active_subscription
 from feeds.wording import feed_time
@@ -30,7 +31,7 @@ class ReplaysView(APIView):
     }
 
     def get(self, request: Request) -> Response:
-        subscription = active_subscription(principal_of(request).key_id, self.channel)
+        subscription = subscription_of(principal_of(request).key_id, self.channel)
         return Response({"replays": [replay_facts(found) for found in replays_of(subscription)]})
 
     def post(self, request: Request) -> Response:
@@ -38,12 +39,17 @@ class ReplaysView(APIView):
         body.is_valid(raise_exception=True)
         principal = principal_of(request)
         replay = request_replay(
-            active_subscription(principal.key_id, self.channel),
+            subscription_of(principal.key_id, self.channel),
             wanted=body.wanted(),
             actor=principal.actor,
             reason=body.validated_data["reason"] or "",
         )
         return Response(replay_facts(replay), status=202)
+
+
+def subscription_of(key_id: int, channel: Channel) -> Subscription:
+    """This function will return a key's feed or hook; FeedNotConfigured, HookNotConfigured if none."""
+    return hook_of(key_id).subscription if channel is Channel.HOOK else active_subscription(key_id)
 
 
 def replay_facts(replay: Replay) -> dict[str, Any]:
