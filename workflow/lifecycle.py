@@ -48,6 +48,8 @@ ACTIONS_OF_STEP: Final[Mapping[Step, frozenset[Action]]] = MappingProxyType(
         T.REFUND_RETURN: frozenset(),
         T.UNDO_LATE_PAYMENT: frozenset(),
         T.UNDO_LATE_STOCK: frozenset(),
+        T.AUTHORIZE_CHANGE: frozenset(),
+        T.RETURN_DIFFERENCE: frozenset(),
     }
 )
 

@@ -1,7 +1,7 @@
 """
 Steps that call an outside service: which call a step makes, and what its answer means.
 
-Both are pure over `CallFacts`; `load_facts` reads what a batch needs in five queries.
+Both are pure over `CallFacts`; `load_facts` reads what a batch needs in six queries.
 """
 
 from collections import Counter
@@ -11,13 +11,16 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from oms.orders.models import Item, Order, OrderEvent, Package, Payment
-from oms.orders.statuses import Flow
+from oms.orders.statuses import FINAL_STATUSES, Flow, Status
+from workflow.changes.settling import ChangeNews
 from workflow.connectors import operations
 from workflow.connectors.protocol import Answered, Call
-from workflow.flows import EVENT_KINDS, Action
+from workflow.flows import EVENT_KINDS, GIVEN_UP, Action
+from workflow.models import ChangeRequest
 from workflow.retries import tracking_pause
 from workflow.steps import Step
 from workflow.work import ClaimedItem
@@ -51,6 +54,8 @@ class CallFacts:
     payment_retries: int = 0
     seller_changes: int = 0
     sellers_left: int = 0
+    status: Status = Status.NULL
+    changes: tuple[ChangeRequest, ...] = ()
 
     @property
     def seller_turn(self) -> str | None:
@@ -61,6 +66,14 @@ class CallFacts:
     def payment_try(self) -> str | None:
         """Tells the calls for a payment tried again from those that were denied; first try: None."""
         return f"try-{self.payment_retries + 1}" if self.payment_retries else None
+
+    @property
+    def open_change(self) -> ChangeRequest | None:
+        return next((change for change in self.changes if change.is_open), None)
+
+    @property
+    def change_to_return(self) -> ChangeRequest | None:
+        return next((change for change in self.changes if change.returns_cents), None)
 
     @property
     def transaction_id(self) -> str | None:
@@ -102,11 +115,12 @@ class Record:
     captured_cents: int = 0
     tracking: Mapping[str, Any] = field(default_factory=dict)
     kind: str = ""
+    change: ChangeNews | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load_facts(order_pks: Sequence[int]) -> dict[int, CallFacts]:
-    """This function will read orders with what their calls are built from, in five queries."""
+    """This function will read orders with what their calls are built from, in six queries."""
     pks = list(dict.fromkeys(order_pks))
     items = _by_order(Item.objects.filter(order_id__in=pks).defer("extra").order_by("index"))
     payments = _by_order(Payment.objects.filter(order_id__in=pks).order_by("index"))
@@ -114,6 +128,11 @@ def load_facts(order_pks: Sequence[int]) -> dict[int, CallFacts]:
         Package.objects.filter(order_id__in=pks)
         .defer("extra", "embedded_invoice")
         .order_by("index")
+    )
+    changes = _by_order(
+        ChangeRequest.objects.filter(order_id__in=pks)
+        .filter(Q(decided_at__isnull=True) | Q(returns_cents__gt=0))
+        .order_by("pk")
     )
     counted = (EVENT_KINDS[A.RETRY_PAYMENT], EVENT_KINDS[A.CHANGE_SELLER], SELLER_LEFT)
     events = Counter(
@@ -123,7 +142,7 @@ def load_facts(order_pks: Sequence[int]) -> dict[int, CallFacts]:
     )
     orders = (
         Order.objects.filter(pk__in=pks)
-        .only("order_id", "flow", "value_cents", "currency")
+        .only("order_id", "flow", "status", "value_cents", "currency")
         .annotate(read_at=Now())
     )
     return {
@@ -139,6 +158,8 @@ def load_facts(order_pks: Sequence[int]) -> dict[int, CallFacts]:
             payment_retries=events[order.pk, EVENT_KINDS[A.RETRY_PAYMENT]],
             seller_changes=events[order.pk, EVENT_KINDS[A.CHANGE_SELLER]],
             sellers_left=events[order.pk, SELLER_LEFT],
+            status=Status(order.status),
+            changes=tuple(changes.get(order.pk, ())),
         )
         for order in orders
     }
@@ -382,6 +403,53 @@ def _read_refund(item: ClaimedItem, facts: CallFacts, body: Mapping[str, Any]) -
     return Verdict(record=Record(captured_package_pk=item.package_pk))
 
 
+# Changes of the order
+
+
+def _authorize_change(item: ClaimedItem, facts: CallFacts) -> Call | Verdict:
+    change = facts.open_change
+    if change is None:
+        return Verdict()
+    if facts.status in FINAL_STATUSES | GIVEN_UP:
+        return Verdict(record=Record(change=ChangeNews(change.pk, "too-late")))
+    return operations.raise_authorization(
+        order_id=facts.order_id,
+        transaction_id=facts.transaction_id,
+        value_cents=change.difference_cents,
+        currency=facts.currency,
+        change_id=str(change.pk),
+        request_id=_request_id(item),
+    )
+
+
+def _read_change(item: ClaimedItem, facts: CallFacts, body: Mapping[str, Any]) -> Verdict:
+    change = facts.open_change
+    if change is None:
+        return Verdict()
+    return Verdict(record=Record(change=ChangeNews(change.pk, body["result"])))
+
+
+def _return_difference(item: ClaimedItem, facts: CallFacts) -> Call | Verdict:
+    change = facts.change_to_return
+    if change is None:
+        return Verdict()
+    return operations.lower_authorization(
+        order_id=facts.order_id,
+        transaction_id=facts.transaction_id,
+        value_cents=change.returns_cents,
+        change_id=str(change.pk),
+        is_undo=change.state == ChangeRequest.State.CANCELED,
+        request_id=_request_id(item),
+    )
+
+
+def _read_return(item: ClaimedItem, facts: CallFacts, body: Mapping[str, Any]) -> Verdict:
+    change = facts.change_to_return
+    if change is None:
+        return Verdict()
+    return Verdict(record=Record(change=ChangeNews(change.pk, "returned")))
+
+
 def _done(item: ClaimedItem, facts: CallFacts, body: Mapping[str, Any]) -> Verdict:
     return Verdict()
 
@@ -429,6 +497,8 @@ _BUILDERS: Final[Mapping[Step, Builder]] = MappingProxyType(
         T.UNDO_LATE_PAYMENT: _void_payment,
         T.REFUND_RETURN: _refund_return,
         T.FOLLOW_TRACKING: _follow_tracking,
+        T.AUTHORIZE_CHANGE: _authorize_change,
+        T.RETURN_DIFFERENCE: _return_difference,
     }
 )
 
@@ -446,5 +516,7 @@ _READERS: Final[Mapping[Step, Reader]] = MappingProxyType(
         T.UNDO_LATE_PAYMENT: _done,
         T.REFUND_RETURN: _read_refund,
         T.FOLLOW_TRACKING: _read_tracking,
+        T.AUTHORIZE_CHANGE: _read_change,
+        T.RETURN_DIFFERENCE: _read_return,
     }
 )

@@ -14,6 +14,7 @@ from django.utils.dateparse import parse_datetime
 
 from oms.orders.locks import LockedOrder, lock_orders
 from oms.orders.models import Package, Payment, TrackingEvent
+from workflow.changes.settling import ChangeNews, settle
 from workflow.connectors.protocol import Answered, Failed, NotCalled, Outcome, Refused
 from workflow.flows import GIVEN_UP, Action, find_next_status
 from workflow.moves import Change, write_changes
@@ -150,6 +151,9 @@ class _Batch:
         if verdict.park:
             self._park(order, item, cause=verdict.park, error=verdict.reason)
             return
+        if verdict.record is not None and verdict.record.change is not None:
+            self._take_change(order, item, verdict.record.change)
+            return
         action = verdict.action
         if action is not None and find_next_status(order.flow, order.status, action) is None:
             self._park(
@@ -172,6 +176,17 @@ class _Batch:
             )
         if change is not None:
             self.changes.append(change)
+        self.recorded.done += 1
+
+    def _take_change(self, order: LockedOrder, item: ClaimedItem, news: ChangeNews) -> None:
+        settled = settle(order, news, actor=self.actor, claims=item.fence)
+        if settled.again is not None:
+            self.retries.append(Retry(item.pk, settled.again.total_seconds(), attempts=0))
+        else:
+            self.closed.append(item.pk)
+        self.opened += settled.opened
+        if settled.change is not None:
+            self.changes.append(settled.change)
         self.recorded.done += 1
 
     def _change(self, order: LockedOrder, item: ClaimedItem, verdict: Verdict) -> Change | None:

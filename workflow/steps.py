@@ -43,11 +43,13 @@ class Step(StrEnum):
     SETTLE_INVOICE = "settle-invoice"
     VOID_PAYMENT = "void-payment"
     RELEASE_STOCK = "release-stock"
-    # Outside, and bound to a package or to nothing: a move does not close them.
+    # Outside, and bound to a package, to a change or to nothing: a move does not close them.
     FOLLOW_TRACKING = "follow-tracking"
     REFUND_RETURN = "refund-return"
     UNDO_LATE_PAYMENT = "undo-late-payment"
     UNDO_LATE_STOCK = "undo-late-stock"
+    AUTHORIZE_CHANGE = "authorize-change"
+    RETURN_DIFFERENCE = "return-difference"
 
 
 T = Step
@@ -64,6 +66,8 @@ CONNECTOR_OF_STEP: Final[Mapping[Step, str]] = MappingProxyType(
         T.VOID_PAYMENT: "payments",
         T.REFUND_RETURN: "payments",
         T.UNDO_LATE_PAYMENT: "payments",
+        T.AUTHORIZE_CHANGE: "payments",
+        T.RETURN_DIFFERENCE: "payments",
         T.CHECK_FRAUD: "antifraud",
         T.FOLLOW_TRACKING: "carrier",
     }
@@ -71,7 +75,14 @@ CONNECTOR_OF_STEP: Final[Mapping[Step, str]] = MappingProxyType(
 
 # These outlive the status in which they were opened.
 UNBOUND_STEPS: Final = frozenset(
-    {T.FOLLOW_TRACKING, T.REFUND_RETURN, T.UNDO_LATE_PAYMENT, T.UNDO_LATE_STOCK}
+    {
+        T.FOLLOW_TRACKING,
+        T.REFUND_RETURN,
+        T.UNDO_LATE_PAYMENT,
+        T.UNDO_LATE_STOCK,
+        T.AUTHORIZE_CHANGE,
+        T.RETURN_DIFFERENCE,
+    }
 )
 
 # What takes back the effect of a call whose answer nobody waits for any more.

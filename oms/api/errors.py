@@ -32,7 +32,15 @@ from oms.ops.logs import current_request_id
 from oms.orders.documents.errors import DocumentError
 from oms.orders.locks import OrderNotFound
 from oms.orders.snapshots import SnapshotsNotReady
+from workflow.changes.pricing import LinesInvoiced
 from workflow.flows import TransitionNotAllowed
+from workflow.services.changes import (
+    ChangedDifferently,
+    ChangeInProgress,
+    ChangeOver,
+    ChangesDisabled,
+    NotChangeable,
+)
 from workflow.services.placing import PlacedDifferently
 from workflow.services.refusals import CancellationRefused, InvalidInput, PartOfOrderNotFound
 
@@ -61,6 +69,13 @@ DOMAIN_ERRORS: dict[type[Exception], tuple[int, str]] = {
     KeyInUse: (409, "idempotency_key_in_use"),
     # The contract's own code for an action that the present status does not know.
     TransitionNotAllowed: (409, "OMS003"),
+    NotChangeable: (409, "OMS003"),
+    # The contract's codes of order modifications, where it names them.
+    ChangeInProgress: (409, "SalesOrderSystem014"),
+    LinesInvoiced: (400, "SalesOrderSystem046"),
+    ChangeOver: (409, "change_over"),
+    ChangedDifferently: (409, "changed_differently"),
+    ChangesDisabled: (403, "changes_disabled"),
     SnapshotsNotReady: (503, "try_again"),
     ExpressionRefused: (400, "expression_refused"),
     ExpressionFailed: (400, "expression_failed"),

@@ -7,6 +7,16 @@ An address that is not here is answered 404 in JSON by the boundary.
 from django.urls import URLPattern, path
 
 from feeds.models import Channel
+from oms.api.views.changes import (
+    CancelChangeView,
+    ChangeSettingsView,
+    ChangeSummaryView,
+    ChangesView,
+    ChangeView,
+    FirstVersionChangesView,
+    PreviewChangeView,
+    RetryChangeView,
+)
 from oms.api.views.conversation import (
     ConversationView,
     InteractionsView,
@@ -41,6 +51,7 @@ from oms.api.views.seller_changes import ChangeSellerView, WindowToChangeSellerV
 
 ORDERS = "oms/pvt/orders"
 ORDER = f"{ORDERS}/<str:order_id>"
+CHANGES = "order-system/orders/<str:order_id>/changes"
 
 urlpatterns: list[URLPattern] = [
     path("schema", describe_api, name="api-schema"),
@@ -83,6 +94,14 @@ urlpatterns: list[URLPattern] = [
         "orders/pvt/document/<str:order_id>/deny-cancellation-request",
         DenyCancellationView.as_view(),
     ),
+    path("orders/pvt/document/<str:order_id>/change-summary", ChangeSummaryView.as_view()),
+    path(f"{ORDER}/changes", FirstVersionChangesView.as_view()),
+    path("order-system/orders/changes/settings", ChangeSettingsView.as_view()),
+    path(CHANGES, ChangesView.as_view()),
+    path(f"{CHANGES}/preview", PreviewChangeView.as_view()),
+    path(f"{CHANGES}/<str:request_id>", ChangeView.as_view()),
+    path(f"{CHANGES}/<str:request_id>/retry", RetryChangeView.as_view()),
+    path(f"{CHANGES}/<str:request_id>/cancel", CancelChangeView.as_view()),
     path("checkout/pvt/orders/<str:order_id>/sellers", ChangeSellerView.as_view()),
     path("checkout/pvt/configuration/window-to-change-seller", WindowToChangeSellerView.as_view()),
 ]

@@ -116,6 +116,8 @@ STEP_WORDS: Final[Mapping[Step, str]] = {
     T.REFUND_RETURN: "refund the return",
     T.UNDO_LATE_PAYMENT: "undo a payment that came after the cancellation",
     T.UNDO_LATE_STOCK: "undo a reservation that came after the cancellation",
+    T.AUTHORIZE_CHANGE: "authorize the higher amount of a change",
+    T.RETURN_DIFFERENCE: "give back the difference of a change",
 }
 
 # Timers that end a rest; the order does not wait for them, it waits for somebody else until them.

@@ -24,6 +24,8 @@ RESULTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "denied": (),
     },
     "capture": {"captured": ("captureId",), "denied": ()},
+    "increase": {"approved": (), "pending": (), "denied": ()},
+    "reduction": {"reduced": (), "nothing-to-reduce": ()},
     "void": {"voided": (), "nothing-to-void": ()},
     "refund": {"refunded": (), "denied": ()},
     "reservation": {"reserved": ("reservationId",), "refused": ()},

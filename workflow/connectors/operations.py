@@ -141,6 +141,54 @@ def refund_payment(
     )
 
 
+def raise_authorization(
+    *,
+    order_id: str,
+    transaction_id: str | None,
+    value_cents: int,
+    currency: str,
+    change_id: str,
+    request_id: str,
+) -> Call:
+    """This function will ask the gateway to set a change's difference aside too, once per change."""
+    body = {
+        "orderId": order_id,
+        "transactionId": transaction_id,
+        "value": value_cents,
+        "currency": currency,
+        "changeId": change_id,
+    }
+    return _post(
+        "payments", "increase", "/increases", body, subject=change_id, request_id=request_id
+    )
+
+
+def lower_authorization(
+    *,
+    order_id: str,
+    transaction_id: str | None,
+    value_cents: int,
+    change_id: str,
+    is_undo: bool,
+    request_id: str,
+) -> Call:
+    """
+    This function will let go of a part of what was set aside, once per change.
+
+    `is_undo`: only if the increase of the same change took effect; nobody else can know.
+    """
+    body = {
+        "orderId": order_id,
+        "transactionId": transaction_id,
+        "value": value_cents,
+        "changeId": change_id,
+        "isUndo": is_undo,
+    }
+    return _post(
+        "payments", "reduction", "/reductions", body, subject=change_id, request_id=request_id
+    )
+
+
 def reserve_stock(
     *, order_id: str, items: Sequence[StockItem], request_id: str, subject: str | None = None
 ) -> Call:

@@ -37,13 +37,18 @@ def decide(
     if operation == "reservation":
         is_refused = _chosen(order_id, operation, "refused", policy.refuse_share)
         return "refused" if is_refused else "reserved"
+    if operation == "increase":
+        is_denied = _chosen(order_id, "authorization", "denied", policy.payment_deny_share)
+        return "denied" if is_denied else "approved"
+    if operation == "reduction":
+        return _decide_reduction(body, history)
     if operation in ("capture", "void", "refund"):
         return _decide_money(operation, body["value"] if operation != "void" else 0, history)
     return _decide_stock(operation, history)
 
 
 def _decide_money(operation: str, value: int, history: Sequence[Execution]) -> str:
-    authorized = _sum("authorization", history)
+    authorized = _authorized(history)
     captured, refunded = _sum("capture", history), _sum("refund", history)
     is_void = any(past.operation == "void" and past.is_effective for past in history)
     if operation == "void":
@@ -55,6 +60,23 @@ def _decide_money(operation: str, value: int, history: Sequence[Execution]) -> s
         return "captured" if is_covered and not is_void else "denied"
     is_covered = captured == 0 or refunded + value <= captured
     return "refunded" if is_covered else "denied"
+
+
+def _authorized(history: Sequence[Execution]) -> int:
+    first = _sum("authorization", history)
+    return first and first + _sum("increase", history) - _sum("reduction", history)
+
+
+def _decide_reduction(body: Mapping[str, Any], history: Sequence[Execution]) -> str:
+    raised = any(
+        past.operation == "increase" and past.subject == body["changeId"] and past.is_effective
+        for past in history
+    )
+    is_void = any(past.operation == "void" and past.is_effective for past in history)
+    authorized = _authorized(history)
+    is_covered = authorized == 0 or body["value"] <= authorized - _sum("capture", history)
+    is_open = is_covered and not is_void
+    return "reduced" if is_open and (raised or not body["isUndo"]) else "nothing-to-reduce"
 
 
 def _decide_stock(operation: str, history: Sequence[Execution]) -> str:

@@ -48,6 +48,7 @@ def _is_item(item: object) -> bool:
 
 _VERDICT = frozenset({"approved", "denied", "pending"})
 _MONEY_PATH = {"orderId": str, "value": int, "currency": str, "payments": list}
+_CHANGED = {"orderId": str, "value": int, "changeId": str}
 _INVOICED = {"orderId": str, "value": int, "invoiceNumber": str}
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -74,6 +75,26 @@ OPERATIONS: Mapping[str, Operation] = {
             frozenset({"captured"}),
             "captureId",
             "invoiceNumber",
+        ),
+        Operation(
+            "increase",
+            "payments",
+            "/increases",
+            {**_CHANGED, "currency": str},
+            _VERDICT,
+            frozenset({"approved", "pending"}),
+            None,
+            "changeId",
+        ),
+        Operation(
+            "reduction",
+            "payments",
+            "/reductions",
+            {**_CHANGED, "isUndo": bool},
+            frozenset({"reduced", "nothing-to-reduce"}),
+            frozenset({"reduced"}),
+            None,
+            "changeId",
         ),
         Operation(
             "void",

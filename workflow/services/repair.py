@@ -14,8 +14,9 @@ from oms.orders.locks import LockedOrder, lock_order, lock_orders
 from oms.orders.models import InvoiceType, Package
 from oms.orders.statuses import Status
 from workflow.announcing import announce
+from workflow.changes.settling import cancel_request, write_settled
 from workflow.flows import TABLES, Action, TransitionNotAllowed
-from workflow.models import WorkItem
+from workflow.models import ChangeRequest, WorkItem
 from workflow.moves import Change, write_change
 from workflow.services.refusals import InvalidInput, NotRepairable, Problem
 from workflow.steps import ACTION_WHEN_SKIPPED, UNBOUND_STEPS, Step
@@ -118,20 +119,32 @@ def _retry(pk: int, reason: str, actor: str) -> None:
         # A timer that is hurried would cancel orders before their time.
         raise NotRepairable(f"Not due before {item.due_at.isoformat(timespec='seconds')}.")
     cause = item.cause
+    start_again(order, item)
+    _tell(order, item, "work.retried", cause, reason, actor)
+    announce([item.pk])
+
+
+def start_again(order: LockedOrder, item: WorkItem) -> None:
+    """This function will give a locked order's item a fresh start, parked or not."""
     item.parked_at = None
     item.cause = ""
     item.attempts = 0
     item.next_attempt_at = order.read_at
     item.announced_at = None
     item.save(update_fields=["parked_at", "cause", "attempts", "next_attempt_at", "announced_at"])
-    _tell(order, item, "work.retried", cause, reason, actor)
-    announce([item.pk])
 
 
 def _skip(pk: int, reason: str, actor: str) -> None:
     item, order = _lock(pk)
+    if item.step == Step.AUTHORIZE_CHANGE:
+        # Without the money there is no change; skipping it would leave the request open for ever.
+        _give_change_up(order, item, reason, actor)
+        _audit(order, item, "work.skipped", reason, actor)
+        return
     if item.step in UNBOUND_STEPS:
         close_items([item.pk])
+        if item.step == Step.RETURN_DIFFERENCE:  # paid back by hand
+            ChangeRequest.objects.filter(order_id=order.pk).update(returns_cents=0)
         _tell(order, item, "work.skipped", item.cause, reason, actor)
         return
     action = _action_when_skipped(item)
@@ -149,6 +162,18 @@ def _skip(pk: int, reason: str, actor: str) -> None:
     )
     _audit(order, item, "work.skipped", reason, actor)
     announce(written.due_item_ids)
+
+
+def _give_change_up(order: LockedOrder, item: WorkItem, reason: str, actor: str) -> None:
+    if item.leased_until and item.leased_until > order.read_at:
+        raise NotRepairable("A worker is at it right now.")
+    close_items([item.pk])
+    request = ChangeRequest.objects.filter(order_id=order.pk, decided_at__isnull=True).first()
+    if request is not None:
+        is_unsure = item.fence > 0
+        write_settled(
+            cancel_request(order, request, actor=actor, reason=reason, is_unsure=is_unsure)
+        )
 
 
 def _action_when_skipped(item: WorkItem) -> Action | None:
