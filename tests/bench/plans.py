@@ -11,6 +11,17 @@ from django.db import connection
 from django.utils import timezone
 
 from deploy.postgres import SUPERUSER
+from feeds.lag import sample_lag
+from feeds.ledger_pages import read_order_page, read_page
+from feeds.positions import first_position_since, last_position_before
+from feeds.reconciliation import (
+    HOUR,
+    LONGEST_WINDOW,
+    Visible,
+    hour_of,
+    read_bucket_orders,
+    read_buckets,
+)
 from oms.access.authenticating import forget_all_cached_keys
 from oms.backoffice.order_filters import OrderFilters, State
 from oms.backoffice.order_rows import count_orders, find_page, sales_channels
@@ -53,7 +64,7 @@ def measure_plans(rig: Rig) -> Iterator[Measurement]:
     The figure is the path's time in PostgreSQL; the note names what scans a large table or reads
     many blocks for few rows.
     """
-    for name, run in hot_paths(rig).items():
+    for name, run in (hot_paths(rig) | integration_paths(rig)).items():
         plans = explain(run)
         remarks = [
             f"{'; '.join(plan.remarks)}: {plan.text[:90]}" for plan in plans if plan.remarks
@@ -114,6 +125,30 @@ def hot_paths(rig: Rig) -> dict[str, Callable[[], object]]:
             OrderFilters(seller="seller-1999", statuses=(Status.REPLACED,))
         ),
         "list: express": page(OrderFilters(express=True)),
+    }
+
+
+def integration_paths(rig: Rig) -> dict[str, Callable[[], object]]:
+    """This function will name what integrations ask for beyond feed and hook."""
+    middle, hour = last_position() // 2, hour_of(timezone.now()) - HOUR
+    some = Order.objects.get(pk=rig.size.orders // 2)
+    a_month, everybody = LONGEST_WINDOW, Visible()
+
+    def buckets(visible: Visible) -> Callable[[], object]:
+        return lambda: read_buckets(start=hour - a_month, end=hour, visible=visible)
+
+    return {
+        "events: a page": lambda: read_page(after=middle, limit=1_000),
+        "events: a page of a small seller": lambda: read_page(
+            after=middle, limit=1_000, seller_ids=["seller-1999"]
+        ),
+        "events: of an order": lambda: read_order_page(order_pk=some.pk, after=0, limit=1_000),
+        "reconciliation: 31 days": buckets(everybody),
+        "reconciliation: 31 days of a small seller": buckets(Visible(["seller-1999"])),
+        "reconciliation: an hour": lambda: read_bucket_orders(hour=hour, visible=everybody),
+        "replay: where a time begins": lambda: first_position_since(hour - a_month),
+        "replay: where a time ends": lambda: last_position_before(hour - a_month),
+        "lag": sample_lag,
     }
 
 
