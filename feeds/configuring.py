@@ -96,9 +96,11 @@ def configure_feed(*, app_key_id: int, body: Mapping[str, Any], actor: str) -> S
     )
 
 
-def delete_feed(*, app_key_id: int, actor: str) -> None:
+def delete_feed(*, app_key_id: int, actor: str, reason: str = "") -> None:
     """This function will end the key's feed; FeedNotConfigured if it has none."""
-    if not delete_subscription(app_key_id=app_key_id, channel=Channel.FEED, actor=actor):
+    if not delete_subscription(
+        app_key_id=app_key_id, channel=Channel.FEED, actor=actor, reason=reason
+    ):
         raise FeedNotConfigured
 
 
@@ -145,7 +147,9 @@ def _try(expression: str) -> None:
         raise FeedRefused(Problem("filter.expression", f"{refusal.message}{at}")) from refusal
 
 
-def delete_subscription(*, app_key_id: int, channel: Channel, actor: str) -> bool:
+def delete_subscription(
+    *, app_key_id: int, channel: Channel, actor: str, reason: str = ""
+) -> bool:
     """
     This function will end a subscription and withdraw what is open in its queue.
 
@@ -163,7 +167,8 @@ def delete_subscription(*, app_key_id: int, channel: Channel, actor: str) -> boo
         run_together(withdrawing_of(subscription.pk))
         _keep_versions(subscription, False)
         subscription.replays.filter(finished_at__isnull=True).update(finished_at=Now())
-        _record(subscription, "deleted", actor, before=_facts(subscription), after={})
+        before = _facts(subscription)
+        _record(subscription, "deleted", actor, before=before, after={}, reason=reason)
     return True
 
 
@@ -238,12 +243,21 @@ def _facts(subscription: Subscription) -> dict[str, Any]:
     }
 
 
-def _record(subscription: Subscription, act: str, actor: str, *, before: Any, after: Any) -> None:
+def _record(
+    subscription: Subscription,
+    act: str,
+    actor: str,
+    *,
+    before: Any,
+    after: Any,
+    reason: str = "",
+) -> None:
     app_key = AppKey.objects.values_list("app_key", flat=True).get(pk=subscription.app_key_id)
     record_audit(
         actor=actor,
         action=f"{subscription.channel}.{act}",
         object_type="app_key",
         object_id=app_key,
+        reason=reason,
         details={"before": before, "after": after},
     )

@@ -26,7 +26,11 @@ EXPIRY_BATCH: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class HandedOut:
-    """An event under lease, with what feed items and hook bodies tell of it."""
+    """
+    An event under lease, with what feed items and hook bodies tell of it.
+
+    `attempt` counts every hand-out, `tries` those since somebody asked for the item again.
+    """
 
     item_id: int
     attempt: int
@@ -43,6 +47,7 @@ class HandedOut:
     last_change_at: datetime | None
     is_replay: bool
     queued_at: datetime
+    tries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +104,11 @@ def leasing_of_feed(app_key_id: int, *, limit: int) -> Statement:
 def keep_deliverable(subscription_id: int, rows: Rows) -> list[HandedOut]:
     """This function will park what was handed out too often and return the rest."""
     items = [HandedOut(*row) for row in rows]
-    worn = [item.item_id for item in items if item.attempt > MOST_ATTEMPTS]
+    worn = [item.item_id for item in items if item.tries > MOST_ATTEMPTS]
     if not worn:
         return items
     end_items(subscription_id, worn, Outcome.PARKED, error=PARKED_UNCOMMITTED)
-    return [item for item in items if item.attempt <= MOST_ATTEMPTS]
+    return [item for item in items if item.tries <= MOST_ATTEMPTS]
 
 
 _LEASE_WHERE: Final = """
@@ -130,11 +135,12 @@ _LEASE_WHERE: Final = """
         FROM picked, moment, terms
         WHERE item.id = picked.id
         RETURNING item.id, item.attempts, item.subscription_id, item.event_id, item.position,
-                  item.order_id, item.is_replay, item.queued_at
+                  item.order_id, item.is_replay, item.queued_at,
+                  item.attempts - item.schedule_from AS tries
     )
     SELECT i.id, i.attempts, i.subscription_id, i.event_id, i.position, i.order_id,
            o.order_id, o.origin, e.seq, e.status, e.last_status, e.occurred_at, e.last_change_at,
-           i.is_replay, i.queued_at
+           i.is_replay, i.queued_at, i.tries
     FROM leased i
     JOIN orders_orderevent e ON e.id = i.event_id
     JOIN orders_order o ON o.id = i.order_id

@@ -92,9 +92,11 @@ def configure_hook(*, app_key_id: int, body: Mapping[str, Any], actor: str) -> C
     return ConfiguredHook(_set_endpoint(subscription, destination, made, actor=actor), made)
 
 
-def delete_hook(*, app_key_id: int, actor: str) -> None:
+def delete_hook(*, app_key_id: int, actor: str, reason: str = "") -> None:
     """This function will end the key's hook and forget its secrets; HookNotConfigured if none."""
-    if not delete_subscription(app_key_id=app_key_id, channel=Channel.HOOK, actor=actor):
+    if not delete_subscription(
+        app_key_id=app_key_id, channel=Channel.HOOK, actor=actor, reason=reason
+    ):
         raise HookNotConfigured
     HookEndpoint.objects.filter(
         subscription__app_key_id=app_key_id, subscription__channel=Channel.HOOK

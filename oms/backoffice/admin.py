@@ -3,6 +3,7 @@
 from oms.backoffice import (
     app_keys,
     expression_trial,
+    integration_asking,
     integrations,
     orders,
     oversight,
@@ -14,6 +15,7 @@ from oms.backoffice import (
 __all__ = [
     "app_keys",
     "expression_trial",
+    "integration_asking",
     "integrations",
     "orders",
     "oversight",

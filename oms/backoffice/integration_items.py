@@ -10,8 +10,12 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+import orjson
+from django.conf import settings
 from django.db.models import Q, QuerySet
 
+from feeds.hooks.bodies import PING, delivery_body
+from feeds.hooks.claiming import ClaimedItem
 from feeds.models import Channel, HookAttempt, Outcome, QueueItem
 from oms.backoffice.timeline import sentence_of
 from oms.backoffice.times import ago, short
@@ -112,10 +116,41 @@ def read_attempts(
         attempts = attempts.filter(is_success=False)
     if _is_number(cursor):
         attempts = attempts.filter(pk__lt=int(cursor))
-    found = attempts.select_related("item__order", "item__event").only(*_READ_ATTEMPT)
+    related = attempts.select_related("item__order", "item__event", "subscription__app_key")
+    found = related.only(*_READ_ATTEMPT)
     rows = list(found.order_by("-pk")[: size + 1])
     more, rows = len(rows) > size, rows[:size]
     return AttemptPage(rows, str(rows[-1].pk) if more else "")
+
+
+def sent_body(attempt: HookAttempt) -> str:
+    """This function will write again what a call sent: a delivery's body follows from its event."""
+    if attempt.kind != HookAttempt.Kind.DELIVERY:
+        return PING.decode()
+    item = attempt.item
+    if item is None:
+        return ""
+    event = item.event
+    sent = delivery_body(
+        ClaimedItem(
+            item_id=item.pk,
+            subscription_id=attempt.subscription_id,
+            attempt=attempt.number,
+            schedule_from=0,
+            event_pk=event.pk,
+            order_id=item.order.order_id,
+            origin=item.order.origin,
+            status=event.status,
+            last_status=event.last_status,
+            occurred_at=event.occurred_at,
+            last_change_at=event.last_change_at,
+            version=attempt.attempted_at,
+            clock=attempt.attempted_at.timestamp(),
+        ),
+        account=settings.STORE_NAME,
+        app_key=attempt.subscription.app_key.app_key,
+    )
+    return orjson.dumps(orjson.loads(sent), option=orjson.OPT_INDENT_2).decode()
 
 
 def tell_item(item: QueueItem, channel: str, now: datetime) -> ItemLine:
@@ -216,6 +251,10 @@ _READ_ATTEMPT: Final = (
     "item__position",
     "item__is_replay",
     "item__order__order_id",
+    "item__order__origin",
+    "item__event__occurred_at",
+    "item__event__last_change_at",
+    "subscription__app_key__app_key",
     "item__event__seq",
     "item__event__status",
     "item__event__last_status",

@@ -8,11 +8,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_safe
 
 from feeds.models import Channel, FilterType, Replay
 from oms.access.models import AppKey
 from oms.access.scopes import SCOPE_MEANINGS, Scope
+from oms.backoffice.integration_acts import Done, offers_of
 from oms.backoffice.integration_facts import (
     MOST_KEYS,
     Flow,
@@ -64,16 +66,25 @@ def integrations_page(request: HttpRequest) -> HttpResponse:
 def integration_page(request: HttpRequest, pk: int) -> HttpResponse:
     """This view will show one key's feed or hook: how it is doing, its lag, its items, its calls."""
     require(request, May.VIEW_INTEGRATIONS)
-    key, now = get_object_or_404(AppKey, pk=pk), timezone.now()
+    key = get_object_or_404(AppKey, pk=pk)
+    return answer_integration(request, key, channel=request.GET.get("channel", ""))
+
+
+@sensitive_variables("rotated", "context")
+def answer_integration(
+    request: HttpRequest, key: AppKey, *, channel: str, rotated: Done | None = None
+) -> HttpResponse:
+    """This function will answer the page of a key, with the secret that was just made, if one was."""
+    now = timezone.now()
     integration = read_integration(key, now)
-    asked = request.GET.get("channel", "")
-    flow = integration.flow(asked) or next(iter(integration.flows), None)
+    flow = integration.flow(channel) or next(iter(integration.flows), None)
     context = {
         **backoffice_site().page_context(request, f"Integration of {key.owner_name}"),
         "content_title": "Integration",
         "key": key,
         "integration": integration,
         "flow": flow,
+        "rotated": rotated,
         "scopes": [
             (name, SCOPE_MEANINGS[Scope(name)]) for name in key.scopes if name in set(Scope)
         ],
@@ -112,6 +123,7 @@ def _flow_context(request: HttpRequest, flow: Flow, now: datetime) -> dict[str, 
     return {
         **_items_context(request, flow, now),
         **_chart_context(request, flow, now),
+        "offers": offers_of(request, flow),
         "count_limit": COUNT_LIMIT,
         "is_by_expression": subscription.filter_type == FilterType.FROM_ORDERS,
         "replays": list(

@@ -4,6 +4,11 @@ from typing import Final
 
 from django.db import OperationalError
 
+from feeds.hooks.configuring import HookNotConfigured
+from feeds.hooks.resending import ResendRefused
+from feeds.models import HookEndpoint
+from feeds.refusals import FeedNotConfigured, FeedRefused, StillCatchingUp
+from feeds.replaying import TooManyReplays
 from oms.access.keys import AccessRefused
 from oms.backoffice.tones import label_of
 from oms.orders.locks import OrderNotFound
@@ -24,6 +29,13 @@ REFUSALS: Final = (
     CancellationRefused,
     NotRepairable,
     AccessRefused,
+    FeedRefused,
+    FeedNotConfigured,
+    HookNotConfigured,
+    HookEndpoint.DoesNotExist,
+    ResendRefused,
+    StillCatchingUp,
+    TooManyReplays,
     OperationalError,
 )
 
@@ -36,7 +48,9 @@ def in_words(refusal: Exception) -> str:
         )
         possible = f" This is possible in {allowed}." if allowed else ""
         return f"The order is in “{refusal.status.label}” now.{possible} Nothing was changed."
-    if isinstance(refusal, InvalidInput):
+    if isinstance(refusal, HookEndpoint.DoesNotExist | FeedNotConfigured | HookNotConfigured):
+        return "It is not configured any more. Nothing was changed."
+    if isinstance(refusal, InvalidInput | FeedRefused):
         return " ".join(problem.message for problem in refusal.problems)
     if isinstance(refusal, OperationalError):
         return "Somebody else is changing this order right now. Nothing was changed; try again."

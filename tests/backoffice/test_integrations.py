@@ -157,6 +157,10 @@ def test_secrets_headers_and_values_in_addresses_are_on_no_page(login: Login) ->
         page = client.get(link).content.decode()
         assert SECRET.decode() not in page
         assert "of-the-address" not in page
+    attempts = client.get(reverse("admin:integration_attempts", args=[hook.app_key_id]))
+    sent = f"&quot;OrderId&quot;: &quot;{item.order.order_id}&quot;"
+    assert sent in attempts.content.decode()
+    assert "upstream is down" in attempts.content.decode()
     assert "https://erp.example/hook?token=•••" in client.get(_page(hook)).content.decode()
 
 

@@ -7,8 +7,9 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from feeds.models import HookAttempt
+from oms.backoffice import integration_items, times
 from oms.backoffice import money as amounts
-from oms.backoffice import times
 from oms.backoffice.integration_states import COUNT_LIMIT as EVENT_COUNT_LIMIT
 from oms.backoffice.keyset import count_words
 from oms.backoffice.stuck_inbox import can_skip
@@ -109,6 +110,11 @@ def in_thousands(count: int) -> str:
 def seconds(length: int) -> str:
     """This filter will tell a length given in seconds in words."""
     return times.span(timedelta(seconds=length))
+
+
+@register.filter
+def sent_body(attempt: HookAttempt) -> str:
+    return integration_items.sent_body(attempt)
 
 
 @register.filter
