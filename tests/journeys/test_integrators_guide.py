@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 import pytest
+import requests
 
 from feeds.hooks.signing import key_of, new_secret, signed_headers
 from feeds.models import QueueItem, Subscription
@@ -23,8 +24,10 @@ from oms.access.scopes import Scope
 from oms.orders.models import Order, OrderEvent
 from oms.orders.statuses import Status
 from tests.api.boundary_server import WebServer
+from tests.api.purchases import purchase
 from tests.feeds.feeding import end_leases
 from tests.journeys.guide import calling, snippet, snippets
+from tests.whole_system import WholeSystem
 from tests.workflow.stories import move_to, place_in
 
 FIRST = "The first event in ten minutes"
@@ -137,6 +140,53 @@ def test_the_consumer_has_forty_lines_and_keeps_every_order_through_a_kill(
         wait_until(lambda: not QueueItem.objects.filter(outcome="").exists(), process)
     moved = sum(event.status != event.last_status for event in OrderEvent.objects.all())
     assert QueueItem.objects.filter(outcome="committed").count() == moved
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(300)
+def test_the_consumer_keeps_what_the_whole_system_does(tmp_path: Path) -> None:
+    """Against `make up`: placed over HTTP, paid and released by the workflow, read by the guide."""
+    system = WholeSystem(tmp_path / "system", WINDOW_TO_CANCEL_SECONDS="1", LOG_LEVEL="WARNING")
+    system.folder.mkdir()
+    try:
+        system.start()
+        headers = system.api_headers
+        environment = {
+            "PATH": os.environ["PATH"],
+            "BULKHEAD": system.address,
+            "APP_KEY": headers["X-VTEX-API-AppKey"],
+            "APP_TOKEN": headers["X-VTEX-API-AppToken"],
+        }
+        command = [sys.executable, "-c", snippet("A whole consumer", "python")]
+        with running(command, environment, tmp_path) as process:
+            wait_until(lambda: configured(system), process)
+            answer = requests.post(
+                f"{system.address}/api/fulfillment/pvt/orders?affiliateId=STO&sc=1",
+                json=[purchase() for _ in range(10)],
+                headers=headers,
+                timeout=30,
+            )
+            placed = {result["orderId"] for result in answer.json()}
+            wait_until(lambda: statuses_kept(tmp_path) == dict.fromkeys(placed, READY), process)
+    finally:
+        system.stop_if_started()
+
+
+READY = "ready-for-handling"
+
+
+def configured(system: WholeSystem) -> bool:
+    config = f"{system.address}/api/orders/feed/config"
+    return requests.get(config, headers=system.api_headers, timeout=30).status_code == 200
+
+
+def statuses_kept(folder: Path) -> dict[str, str]:
+    with contextlib.closing(sqlite3.connect(folder / "orders.db")) as database:
+        try:
+            rows = database.execute("SELECT id, document FROM orders").fetchall()
+        except sqlite3.OperationalError:
+            return {}
+    return {order_id: orjson.loads(document)["status"] for order_id, document in rows}
 
 
 # The ledger and reconciliation
