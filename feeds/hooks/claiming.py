@@ -14,7 +14,7 @@ from django.conf import settings
 
 from oms.ops.statements import Statement, as_json, run_together
 
-MARGIN_SECONDS: Final = 10.0
+MARGIN_SECONDS: Final = 5.0
 # A call that begins later than this after its lease could outlive it.
 BEGINS_WITHIN_SECONDS: Final = MARGIN_SECONDS / 2
 

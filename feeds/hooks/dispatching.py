@@ -239,7 +239,7 @@ class Dispatcher:
         finally:
             receiver.under_way -= 1
         if answer.is_success:
-            receiver.succeeded()
+            receiver.succeeded(answer.duration_seconds)
         else:
             receiver.failed(answer.retry_after)
         self._ended.append(Ended(judge(item, answer), time.monotonic()))

@@ -13,8 +13,10 @@ from datetime import datetime
 
 from feeds.hooks.claiming import ClaimedItem
 
-# Leased ahead of a free place while a receiver keeps up, so that a batch is worth its round trip.
-AHEAD = 64
+# Leased ahead of a free place while a receiver keeps up, so that a batch is worth its round trip:
+# as much as it has lately taken in this time, and never more than so many.
+AHEAD_SECONDS = 0.5
+MOST_AHEAD = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,7 @@ class Receiver:
     width: int = 0
     under_way: int = 0
     failures_in_a_row: int = 0
+    seconds_per_call: float = 0.5
     paused_until: float = 0.0
     waiting: deque[ClaimedItem] = field(default_factory=deque)
 
@@ -71,11 +74,14 @@ class Receiver:
         """How many more items to lease: those that can begin at once, and some ahead if all is well."""
         if self.is_paused:
             return 0
-        ahead = 0 if self.is_failing else AHEAD
+        per_place = AHEAD_SECONDS / max(self.seconds_per_call, 0.001)
+        ahead = 0 if self.is_failing else min(int(self.width * per_place), MOST_AHEAD)
         return max(self.width + ahead - self.under_way - len(self.waiting), 0)
 
-    def succeeded(self) -> None:
+    def succeeded(self, seconds: float) -> None:
+        """This function will double the places, up to all of them, and keep how quick it was."""
         self.failures_in_a_row = 0
+        self.seconds_per_call += (seconds - self.seconds_per_call) / 8
         self.width = min(self.width * 2, self.places)
 
     def failed(self, retry_after: float | None) -> None:

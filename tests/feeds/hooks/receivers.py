@@ -97,6 +97,10 @@ class Receiver:
         ready.set()
         await self._stopped.wait()
         await runner.cleanup()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         begun = asyncio.get_running_loop().time()
