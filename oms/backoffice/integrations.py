@@ -12,7 +12,7 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_safe
 
 from feeds.models import Channel, FilterType, Replay
-from oms.access.models import AppKey
+from oms.access.models import AppKey, ListPoller
 from oms.access.scopes import SCOPE_MEANINGS, Scope
 from oms.backoffice.integration_acts import Done, offers_of
 from oms.backoffice.integration_facts import (
@@ -85,6 +85,7 @@ def answer_integration(
         "integration": integration,
         "flow": flow,
         "rotated": rotated,
+        "poller": ListPoller.objects.filter(app_key=key).first(),
         "scopes": [
             (name, SCOPE_MEANINGS[Scope(name)]) for name in key.scopes if name in set(Scope)
         ],

@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from feeds.models import Channel, HookEndpoint, Subscription
+from oms.access.list_pollers import note_list_poller
 from oms.backoffice.integration_states import Condition
 from oms.orders.models import Order
 from oms.orders.statuses import Status
@@ -295,6 +296,34 @@ def test_a_filter_by_expression_is_shown_as_it_was_written_with_its_last_error(
     assert "Cannot compare a number with a text" in page
 
 
+def test_keys_that_poll_the_list_are_shown_with_owner_and_where_a_feed_would_begin(
+    login: Login,
+) -> None:
+    key = give_key("Old ERP", owner_contact="it@old.example")
+    pattern, example = "advancing dates", "f_creationDate"
+    note_list_poller(key.pk, pattern=pattern, example=example, request_count=90, position=4_211)
+    client = login("Support")
+    page = client.get(reverse("admin:polling_keys")).content.decode()
+    for words in ("Old ERP", "it@old.example", "range of dates that has moved on", "From 4,211"):
+        assert words in page
+    own = client.get(reverse("admin:integration", args=[key.pk])).content.decode()
+    assert "This key polls the order list" in own
+    subscribe(key)
+    assert "Has one" in client.get(reverse("admin:polling_keys")).content.decode()
+
+
+def test_the_list_of_polling_keys_asks_no_more_with_more_keys(
+    login: Login, django_assert_max_num_queries: Any
+) -> None:
+    client, link = login("root"), reverse("admin:polling_keys")
+    for number in range(12):
+        key = give_key(f"Old {number}")
+        note_list_poller(key.pk, pattern=None, example="", request_count=1, position=1)
+    client.get(link)
+    with django_assert_max_num_queries(8):
+        assert client.get(link).status_code == 200
+
+
 def test_who_may_not_see_integrations_sees_none(login: Login) -> None:
     feed = subscribe(give_key())
     order_id = place()
@@ -303,7 +332,8 @@ def test_who_may_not_see_integrations_sees_none(login: Login) -> None:
     client.get(LIST)
     group = Group.objects.get(name="Support")
     group.permissions.remove(*group.permissions.filter(codename="view_integrations"))
-    for link in (LIST, _page(feed), reverse("admin:integration_attempts", args=[feed.app_key_id])):
+    attempts = reverse("admin:integration_attempts", args=[feed.app_key_id])
+    for link in (LIST, _page(feed), attempts, reverse("admin:polling_keys")):
         assert client.get(link).status_code == 403
     page = client.get(reverse("admin:orders_order_change", args=[Order.objects.get().pk]))
     assert page.context["integrations"] is None
