@@ -33,8 +33,9 @@ VIEWER = {"FeedHookV3Viewer", *ADMIN}
 
 
 class HookConfigView(APIView):
-    """GET, POST, DELETE /api/orders/hook/config."""
+    """GET, POST, DELETE /api/orders/hook/config. The receiver is pinged: no transaction around it."""
 
+    commits_by_itself: ClassVar[bool] = True
     required_scopes: ClassVar[Scopes] = {"GET": VIEWER, "POST": ADMIN, "DELETE": ADMIN}
 
     def get(self, request: Request) -> Response:
@@ -77,6 +78,7 @@ class HookSecretView(APIView):
 class HookTestView(APIView):
     """POST /api/orders/hook/test: calls the receiver now and answers what came back."""
 
+    commits_by_itself: ClassVar[bool] = True
     required_scopes: ClassVar[Scopes] = {"POST": ADMIN}
 
     def post(self, request: Request) -> Response:
