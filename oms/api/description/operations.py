@@ -5,17 +5,20 @@ from typing import Any
 
 from rest_framework.views import APIView
 
+from oms.api.description.changes import CHANGES
 from oms.api.description.feeds import FEEDS
+from oms.api.description.hooks import HOOKS
 from oms.api.description.ledger import LEDGER
 from oms.api.description.operation import Operation, Operations
 from oms.api.description.orders import ORDERS
 from oms.api.description.shapes import ANYTHING
 
-OPERATIONS: Operations = ORDERS | FEEDS | LEDGER
+OPERATIONS: Operations = ORDERS | CHANGES | FEEDS | HOOKS | LEDGER
 
 TAGS = {
     "Orders": "Reading one order or many.",
     "Order actions": "Telling what happened to an order.",
+    "Changes": "Adding, removing and replacing items, prices, and the seller.",
     "Placing": "What a marketplace does.",
     "Feed": "Every change of orders, handed out until it is committed.",
     "Hook": "The same, delivered to an address.",

@@ -12,6 +12,12 @@ from oms.api.serializers import (
     ShipmentBody,
     TrackingBody,
 )
+from oms.api.views.conversation import (
+    ConversationView,
+    InteractionBody,
+    InteractionsView,
+    PaymentTransactionView,
+)
 from oms.api.views.order_list import OrderListView, UserOrderListView, UserOrderView
 from oms.api.views.orders import (
     CancelView,
@@ -138,6 +144,29 @@ ORDERS: Final[Operations] = {
         answers={200: array(ref("Order"))},
         refusals=(404,),
         conditional=True,
+    ),
+    (InteractionsView, "POST"): Operation(
+        id="add_interaction",
+        tag="Order actions",
+        summary="Add a line to an order's log",
+        body=InteractionBody,
+        answers={200: None},
+        refusals=(404,),
+        example={"source": "ERP", "message": "Picked."},
+    ),
+    (ConversationView, "GET"): Operation(
+        id="read_conversation",
+        tag="Orders",
+        summary="Read the messages between store and buyer",
+        answers={200: array(ANYTHING)},
+        refusals=(404,),
+    ),
+    (PaymentTransactionView, "GET"): Operation(
+        id="get_payment_transaction",
+        tag="Orders",
+        summary="Read an order's payment transaction",
+        answers={200: ANYTHING},
+        refusals=(404,),
     ),
     (StartHandlingView, "POST"): Operation(
         id="start_handling",

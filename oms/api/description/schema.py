@@ -14,7 +14,7 @@ from rest_framework import serializers
 from oms.api.authentication import required_scopes
 from oms.api.description import fields as fields  # its classes register themselves
 from oms.api.description.operation import Operation, Query, ref
-from oms.api.description.operations import find_operation
+from oms.api.description.operations import TAGS, find_operation
 from oms.api.description.shapes import SHAPES
 from oms.api.errors import STATUS_ERRORS, error_body
 
@@ -27,6 +27,7 @@ PATH_PARAMETERS: Final = {
     "order_group": "The id of the purchase.",
     "invoice_number": "The invoice's number as it was sent; encode what an address cannot hold.",
     "payment_id": "The payment's id in the order's `paymentData`.",
+    "request_id": "The id of the change request.",
     "hour": "A whole hour in UTC, such as 2026-01-31T18:00:00Z.",
 }
 
@@ -146,6 +147,7 @@ def add_shapes(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     schemas |= {name: dict(shape) for name, shape in SHAPES.items()}
     schemas["Error"]["examples"] = [error_body(*STATUS_ERRORS[404]) | {"requestId": "0f8c1d"}]
+    result["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
     result["components"]["schemas"] = dict(sorted(schemas.items()))
     return result
 
