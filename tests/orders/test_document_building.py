@@ -209,3 +209,10 @@ def test_nothing_final_transitional_or_partly_invoiced_allows_cancellation(statu
     }
     assert allows_cancellation(status, is_partly_invoiced=False) is not refused
     assert not allows_cancellation(status, is_partly_invoiced=True)
+
+
+def test_a_status_that_only_newer_code_knows_is_told_as_it_is() -> None:
+    order = place()[0]
+    Order.objects.filter(pk=order.pk).update(status="being-gift-wrapped")
+    document = order_document(order)
+    assert document["status"] == document["statusDescription"] == "being-gift-wrapped"

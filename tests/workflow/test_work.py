@@ -200,6 +200,7 @@ def test_a_claim_does_not_wait_for_an_item_that_somebody_holds(sessions: list[Se
 
 
 @pytest.mark.django_db
+@pytest.mark.rows_by_hand
 def test_looking_for_work_never_walks_over_timers() -> None:
     order_id = place_in(Status.PAYMENT_PENDING)
     _pile_up_timers(order_of(order_id).pk, 20_000)
