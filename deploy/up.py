@@ -57,6 +57,8 @@ class Credentials(NamedTuple):
     admin_password: str
     app_key: str
     app_token: str
+    demo_app_key: str = ""
+    demo_app_token: str = ""
 
 
 def main() -> int:
@@ -200,7 +202,7 @@ def first_data(supervisor: Supervisor, plan: Plan) -> Credentials:
         supervisor.run(command, (*MANAGE, command, "--credentials", str(partial)))
         path = partial.replace(path)
     known = json.loads(path.read_text(encoding="utf-8"))
-    return Credentials(**{name: known[name] for name in Credentials._fields})
+    return Credentials(**{name: known[name] for name in Credentials._fields if name in known})
 
 
 def is_free(port: int) -> bool:
@@ -225,8 +227,8 @@ def any_free_port() -> int:
 
 def start_roles(supervisor: Supervisor, plan: Plan, credentials: Credentials) -> None:
     key = {
-        "SANDBOX_APP_KEY": credentials.app_key,
-        "SANDBOX_APP_TOKEN": credentials.app_token,
+        "SANDBOX_APP_KEY": credentials.demo_app_key or credentials.app_key,
+        "SANDBOX_APP_TOKEN": credentials.demo_app_token or credentials.app_token,
     }
     for role in roles_for(supervisor.environment, demo=plan.demo):
         added = {**role.environment, **(key if role.name == "sandbox" else {})}

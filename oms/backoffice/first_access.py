@@ -1,7 +1,7 @@
 """The first account, the first app key and the usual affiliates of an empty installation."""
 
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -24,12 +24,19 @@ AFFILIATES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Shown once: neither password nor token can be read back from the database."""
+    """
+    Shown once: neither password nor token can be read back from the database.
+
+    The demo's marketplaces and ERP have a key of their own: its feed is theirs, so whoever tries
+    the first key takes nothing away from them.
+    """
 
     admin_user: str
     admin_password: str
     app_key: str
     app_token: str
+    demo_app_key: str = ""
+    demo_app_token: str = ""
 
     def write(self, path: Path) -> None:
         """This function will write the credentials to a file that only its owner can read."""
@@ -63,3 +70,14 @@ def grant_first_access(*, actor: str) -> Credentials:
         reason="First access to an empty installation.",
     )
     return Credentials(ADMIN_USER, password, key.app_key, token)
+
+
+def with_demo_key(access: Credentials, *, actor: str) -> Credentials:
+    """This function will make the key that the sandbox calls with."""
+    key, token = issue_app_key(
+        owner_name="Demo: marketplaces and ERP",
+        scopes=[scope.value for scope in Scope],
+        actor=actor,
+        reason="The sandbox places and handles orders with it.",
+    )
+    return replace(access, demo_app_key=key.app_key, demo_app_token=token)

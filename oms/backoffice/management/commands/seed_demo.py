@@ -9,7 +9,7 @@ import orjson
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from oms.backoffice.demo import history_documents
-from oms.backoffice.first_access import grant_first_access
+from oms.backoffice.first_access import grant_first_access, with_demo_key
 from oms.ops.clock import database_now
 from oms.orders.importing import import_file
 from workflow.sandbox.shopping import MARKETPLACE, STOREFRONT, invent_order
@@ -27,7 +27,7 @@ class Command(BaseCommand):
         parser.add_argument("--fresh", type=int, default=24, help="orders placed now (default 24)")
 
     def handle(self, *args: Any, credentials: Path, past: int, fresh: int, **options: Any) -> None:
-        access = grant_first_access(actor=ACTOR)
+        access = with_demo_key(grant_first_access(actor=ACTOR), actor=ACTOR)
         self._import_past(past)
         self._place_fresh(fresh)
         access.write(credentials)
