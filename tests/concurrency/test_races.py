@@ -10,7 +10,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 import pytest
 from django.db import connection, transaction
+from django.db.models.functions import Now
 from pytest_django import Settings
 
 from oms.access.keys import issue_app_key
@@ -37,9 +38,10 @@ from tests.workflow.stories import (
     place_in,
     record,
 )
-from workflow.models import WorkItem
+from workflow.models import ChangeRequest, WorkItem
 from workflow.runner import run_due
 from workflow.sandbox.server import SandboxOptions
+from workflow.steps import Step
 from workflow.work import find_due_orders
 
 CALLS = 50
@@ -56,17 +58,30 @@ STARTS = [
     (Flow.COMPLETE, Status.READY_FOR_HANDLING),
     (Flow.COMPLETE, Status.HANDLING),
     (Flow.COMPLETE, Status.CANCELLATION_REQUESTED),
+    (Flow.COMPLETE, Status.START_HANDLING),
+    (Flow.COMPLETE, Status.READY_FOR_INVOICING),
+    (Flow.MARKETPLACE, Status.WAITING_FOR_AUTHORIZATION),
+    (Flow.MARKETPLACE, Status.WINDOW_TO_CHANGE_SELLER),
+    (Flow.FULFILLMENT, Status.HANDLING),
     (Flow.MARKETPLACE, Status.PAYMENT_PENDING),
     (Flow.MARKETPLACE, Status.WAITING_SELLER_HANDLING),
     (Flow.MARKETPLACE, Status.WINDOW_TO_CHANGE_PAYMENT),
     (Flow.FULFILLMENT, Status.READY_FOR_HANDLING),
     (Flow.CHAIN, Status.WAITING_SELLER_HANDLING),
 ]
-REFUSALS = {(409, "OMS003"), (400, "partly_invoiced"), (400, "invalid")}
+REFUSALS = {
+    (409, "OMS003"),
+    (409, "SalesOrderSystem014"),
+    (400, "partly_invoiced"),
+    (400, "invalid"),
+}
+# A seller that lost the order to another finds it no more.
+REFUSALS_TO_SELLERS = {*REFUSALS, (404, "order_not_found")}
 # What each verb leaves on the timeline when it was the one that won.
 EVENTS_OF_VERBS = {
     "start-handling": {"order.handling-started"},
     "deny": {"order.cancellation-denied"},
+    "change": {"order.changed", "order.change-requested"},
     "cancel": {
         "order.cancellation-started",
         "order.cancellation-requested",
@@ -82,6 +97,10 @@ class Call:
     path: str
     body: bytes
 
+    @property
+    def is_of_seller(self) -> bool:
+        return self.verb == "give-up"
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -91,7 +110,8 @@ class Answer:
 
     @property
     def is_refusal(self) -> bool:
-        return (self.status, self.code) in REFUSALS
+        known = REFUSALS_TO_SELLERS if self.call.is_of_seller else REFUSALS
+        return (self.status, self.code) in known
 
 
 @pytest.fixture
@@ -125,23 +145,56 @@ def test_of_fifty_conflicting_calls_one_legal_path_remains(
     full_size: bool,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    chance = random.Random(2017)
     flows_and_starts = [STARTS[n % len(STARTS)] for n in range(200 if full_size else 20)]
     orders = [place_in(start, flow) for flow, start in flows_and_starts]
+    _race(orders, _calls, web, sandbox, capsys)
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(1200)
+def test_fifty_changes_invoices_and_cancellations_leave_no_cent_astray(
+    web: WebServer,
+    sandbox: ThreadedSandbox,
+    full_size: bool,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    flows = [Flow.COMPLETE, Flow.COMPLETE, Flow.FULFILLMENT]
+    count = 120 if full_size else 12
+    orders = [place_in(Status.HANDLING, flows[n % len(flows)]) for n in range(count)]
+    answers = _race(orders, _calls_on_handling, web, sandbox, capsys)
+    for verb in ("change", "invoice"):
+        assert any(a.call.verb == verb and a.status < 300 for a in answers), verb
+
+
+def _race(
+    orders: list[str],
+    calls_on: Callable[[str, random.Random], list[Call]],
+    web: WebServer,
+    sandbox: ThreadedSandbox,
+    capsys: pytest.CaptureFixture[str],
+) -> list[Answer]:
+    """This function will let fifty calls loose on each order and see that all is well afterwards."""
+    chance = random.Random(2017)
     headers = _key_of_everything()
+    sellers = _key_of_everything(seller_ids=["1"])
     began, deadlocks = time.monotonic(), _deadlocks()
-    with _running_workflow(), _Callers(web, headers) as callers:
-        answers = {order_id: callers.fire(_calls(order_id, chance)) for order_id in orders}
+    with _running_workflow(), _Callers(web, headers, sellers) as callers:
+        answers = {order_id: callers.fire(calls_on(order_id, chance)) for order_id in orders}
     seconds = time.monotonic() - began
+    _run_until_quiet()
+    # Changes that waited for an invoice to be settled look again.
+    WorkItem.objects.filter(step=Step.AUTHORIZE_CHANGE).update(next_attempt_at=Now())
     _run_until_quiet()
     for order_id in orders:
         _assert_one_legal_path(order_id, answers[order_id])
+        _assert_money_follows(order_id)
     every = [answer for told in answers.values() for answer in told]
     _assert_nothing_stuck()
     assert _deadlocks() == deadlocks
     assert sandbox.effects()["doubled"] == []
     with capsys.disabled():
         _print_counts(every, len(orders), seconds)
+    return every
 
 
 def _calls(order_id: str, chance: random.Random) -> list[Call]:
@@ -152,6 +205,10 @@ def _calls(order_id: str, chance: random.Random) -> list[Call]:
         ("start-handling", "POST", f"oms/pvt/orders/{order_id}/start-handling", None),
         ("approve", "POST", f"oms/pvt/orders/{order_id}/{payment}", None),
         ("refuse", "POST", f"oms/pvt/orders/{order_id}/{payment}", {"status": "denied"}),
+        ("change", "PATCH", f"order-system/orders/{order_id}/changes", _change(-100)),
+        ("change", "PATCH", f"order-system/orders/{order_id}/changes", _change(50)),
+        ("take-over", "PUT", f"checkout/pvt/orders/{order_id}/sellers", {"newSellerId": "2"}),
+        ("give-up", "POST", f"oms/pvt/orders/{order_id}/cancel", {"reason": "no stock"}),
         *(
             ("invoice", "POST", f"oms/pvt/orders/{order_id}/invoice", _invoice(number, cents))
             for number, cents in (("A", 1000), ("B", 600), ("C", 400), ("D", 1001))
@@ -165,20 +222,47 @@ def _calls(order_id: str, chance: random.Random) -> list[Call]:
     ]
 
 
+def _calls_on_handling(order_id: str, chance: random.Random) -> list[Call]:
+    path = f"order-system/orders/{order_id}/changes"
+    kinds: list[tuple[str, str, str, Any]] = [
+        *(("change", "PATCH", path, _change(cents)) for cents in (-50, 50) for _ in range(17)),
+        *(
+            ("invoice", "POST", f"oms/pvt/orders/{order_id}/invoice", _invoice(f"N{n}", 100))
+            for n in range(CALLS - 37)
+        ),
+        ("cancel", "POST", f"oms/pvt/orders/{order_id}/cancel", {"reason": "race"}),
+        ("deny", "POST", f"orders/pvt/document/{order_id}/deny-cancellation-request", {}),
+        ("deny", "POST", f"orders/pvt/document/{order_id}/deny-cancellation-request", {}),
+    ]
+    chance.shuffle(kinds)
+    return [
+        Call(verb, method, f"/api/{path}", orjson.dumps(body))
+        for verb, method, path, body in kinds
+    ]
+
+
 def _invoice(number: str, cents: int) -> dict[str, Any]:
     return {"issuanceDate": "2026-01-31", "invoiceNumber": number, "invoiceValue": cents}
 
 
-def _key_of_everything() -> dict[str, str]:
-    key, token = issue_app_key(owner_name="ERP", scopes=[*Scope], actor="user:ann")
+def _change(cents: int) -> dict[str, Any]:
+    field = "manualIncrementValue" if cents > 0 else "manualDiscountValue"
+    return {"reason": "race", field: abs(cents)}
+
+
+def _key_of_everything(seller_ids: list[str] | None = None) -> dict[str, str]:
+    key, token = issue_app_key(
+        owner_name="ERP", scopes=[*Scope], actor="user:ann", seller_ids=seller_ids
+    )
     return {"X-VTEX-API-AppKey": key.app_key, "X-VTEX-API-AppToken": token}
 
 
 class _Callers:
     """As many callers as calls, each with a connection of its own, who all call at one moment."""
 
-    def __init__(self, web: WebServer, headers: dict[str, str]) -> None:
+    def __init__(self, web: WebServer, headers: dict[str, str], sellers: dict[str, str]) -> None:
         self._headers = {**headers, "Content-Type": "application/json"}
+        self._sellers = {**sellers, "Content-Type": "application/json"}
         self._connections = [web.connection() for _ in range(CALLS)]
         self._threads = ThreadPoolExecutor(CALLS)
         self._start = threading.Barrier(CALLS)
@@ -196,7 +280,8 @@ class _Callers:
 
     def _call(self, call: Call, held: Any) -> Answer:
         self._start.wait(60)
-        status, _, body = ask(held, call.method, call.path, call.body, self._headers)
+        headers = self._sellers if call.is_of_seller else self._headers
+        status, _, body = ask(held, call.method, call.path, call.body, headers)
         return Answer(call, status, (body or {}).get("error", {}).get("code", ""))
 
 
@@ -232,12 +317,16 @@ def _run_until_quiet() -> None:
 
 
 def _assert_one_legal_path(order_id: str, answers: list[Answer]) -> None:
-    strange = [a for a in answers if a.status not in (200, 204) and not a.is_refusal]
+    strange = [a for a in answers if a.status not in (200, 202, 204) and not a.is_refusal]
     assert strange == []
     assert_legal_history(order_id)
     kinds = Counter(e.kind for e in events_of(order_id) if e.actor.startswith("key:"))
     for verb, events in EVENTS_OF_VERBS.items():
         won = sum(a.call.verb == verb and a.status < 300 for a in answers)
+        if verb == "cancel":
+            # The seller's cancel is a cancellation where nobody else could take the order.
+            won += sum(a.call.is_of_seller and a.status < 300 for a in answers)
+            won -= kinds["order.seller-lost"]
         assert won == sum(kinds[kind] for kind in events), f"{order_id}: {verb} {kinds}"
     order = Order.objects.get(order_id=order_id)
     sold = sum(order.packages.values_list("invoice_value_cents", flat=True))
@@ -246,8 +335,26 @@ def _assert_one_legal_path(order_id: str, answers: list[Answer]) -> None:
     assert not (sold and order.status in (Status.CANCEL, Status.CANCELED))
 
 
+def _assert_money_follows(order_id: str) -> None:
+    """No cent is captured that was not invoiced, and none is left that a change gave up."""
+    order = Order.objects.get(order_id=order_id)
+    settled = order.packages.filter(is_settled=True).values_list("invoice_value_cents", flat=True)
+    payments = list(order.payments.values_list("value_cents", "captured_cents"))
+    assert sum(captured for _, captured in payments) == sum(settled)
+    assert sum(value for value, _ in payments) == order.value_cents
+    requests = list(order.change_requests.order_by("pk"))
+    applied = sum(r.difference_cents for r in requests if r.state == ChangeRequest.State.DONE)
+    assert order.value_cents == 1000 + applied
+    assert not any(request.returns_cents for request in requests)
+    if order.status in FINAL_STATUSES:
+        assert not any(request.is_open for request in requests)
+
+
 def _assert_nothing_stuck() -> None:
     assert not WorkItem.objects.filter(parked_at__isnull=False).exists()
+    open_changes = Order.objects.filter(change_requests__decided_at__isnull=True)
+    open_changes = open_changes.exclude(change_requests=None)
+    assert not open_changes.exclude(work_items__step=Step.AUTHORIZE_CHANGE).exists()
     waiting = Order.objects.exclude(status__in=[*FINAL_STATUSES, *OTHERS_DECIDE])
     assert list(waiting.filter(work_items=None).values_list("order_id", "status")) == []
 
