@@ -40,7 +40,7 @@ from tests.workflow.stories import (
     steps_of,
 )
 from workflow.changes.pricing import LinesInvoiced
-from workflow.models import ChangeRequest, ConnectorState, StoreRules, WorkItem
+from workflow.models import ChangeRequest, StoreRules, WorkItem
 from workflow.runner import run_due
 from workflow.services.cancellation import accept_cancellation, cancel_order
 from workflow.services.changes import (
@@ -338,22 +338,18 @@ def test_a_gateway_that_refuses_ends_the_change_and_nothing_else(
     assert steps_of(order_id) == set()
 
 
-def test_a_slow_gateway_is_waited_for_and_can_be_retried(sandbox: ThreadedSandbox) -> None:
-    """KI 1155646: a higher value was impossible while the gateway was slow."""
+def test_a_gateway_that_fails_parks_the_change_until_it_is_retried(
+    sandbox: ThreadedSandbox,
+) -> None:
+    """KI 1155646: a higher value was impossible while the gateway was slow or on its guard."""
     order_id = handled()
     sandbox.set_fault("refuse")
     request = change(order_id, add(item(1, id="jug", price=400)))
-    for _ in range(30):
-        run_due(seconds=0.2)
-        let_time_pass(order_id, timedelta(hours=1))
-        WorkItem.objects.update(attempts=7)
-        if item_of(order_id, Step.AUTHORIZE_CHANGE).parked_at:
-            break
+    run_due()
     assert item_of(order_id, Step.AUTHORIZE_CHANGE).parked_at is not None
     assert status_of(order_id) == Status.HANDLING
     sandbox.clear_faults()
     retry_change(order_id=order_id, request_id=request.request_id, actor="key:erp")
-    ConnectorState.objects.all().delete()
     run_due()
     request.refresh_from_db()
     assert request.state == State.DONE
