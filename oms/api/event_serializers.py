@@ -107,7 +107,7 @@ class BucketBody(serializers.Serializer[Any]):
     hour = HourField()
     count = serializers.IntegerField(min_value=0, max_value=BIGGEST_COUNT)
     hash = serializers.RegexField(
-        re.compile(r"[0-9a-fA-F]{64}", re.ASCII), required=False, allow_blank=True
+        re.compile(r"\A[0-9a-fA-F]{64}\Z", re.ASCII), required=False, allow_blank=True
     )
     totals = serializers.DictField(
         child=serializers.IntegerField(min_value=-BIGGEST_COUNT, max_value=BIGGEST_COUNT),

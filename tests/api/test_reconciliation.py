@@ -176,6 +176,7 @@ BUCKET = {"hour": "2026-01-31T12:00:00Z", "count": 1, "hash": HASH}
         ({"hours": "x"}, "hours"),
         ({"hours": [BUCKET, BUCKET]}, "hours"),
         ({"hours": [{**BUCKET, "hash": "abc"}]}, "hours[0].hash"),
+        ({"hours": [{**BUCKET, "hash": f"{HASH}0"}]}, "hours[0].hash"),
         ({"hours": [{"hour": BUCKET["hour"], "count": 1}]}, "hours[0].hash"),
         ({"hours": [{**BUCKET, "count": -1}]}, "hours[0].count"),
         ({"hours": [{**BUCKET, "hour": "12"}]}, "hours[0].hour"),
