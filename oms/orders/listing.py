@@ -177,7 +177,8 @@ def listed_items(pks: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
                "extra__productId", "selling_price_cents", "price_cents")  # fmt: skip
     lines = Item.objects.filter(order_id__in=pks).order_by("order_id", "index")
     for pk, *values in lines.values_list(*columns):
-        found.setdefault(pk, []).append(dict(zip(ITEM_KEYS, values, strict=True)))
+        told = ("" if value is None else value for value in values)
+        found.setdefault(pk, []).append(dict(zip(ITEM_KEYS, told, strict=True)))
     return found
 
 

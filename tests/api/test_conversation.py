@@ -205,7 +205,7 @@ def test_a_payment_transaction_is_told_as_the_contract_spells_it(caller: Caller)
                     "Tid": "101770752",
                     "ReturnCode": "200",
                     "Message": None,
-                    "authId": None,
+                    "authId": "",
                     "nsu": "1",
                 },
             }
@@ -269,10 +269,10 @@ def test_a_buyer_s_list_is_theirs_alone_and_shows_the_lines(caller: Caller) -> N
             "seller": "1",
             "quantity": 1,
             "description": "Cup",
-            "ean": None,
+            "ean": "",
             "refId": "",
             "id": "18",
-            "productId": None,
+            "productId": "",
             "sellingPrice": 1000,
             "price": 1000,
         }

@@ -57,4 +57,6 @@ def test_money_is_exact_however_large_it_is_ki_756314() -> None:
 def test_nothing_at_all_adds_up_to_zero() -> None:
     told = stats([])["totalValue"]
     assert (told["Count"], told["Sum"], told["Mean"], told["StdDev"]) == (0, 0, 0, 0)
-    assert told["Facets"] == {"origin": {}, "currencyCode": {}}
+    facets = told["Facets"]
+    assert list(facets["origin"]) == ["Fulfillment", "Marketplace"]
+    assert facets["origin"]["Fulfillment"]["Count"] == facets["currencyCode"]["BRL"]["Sum"] == 0

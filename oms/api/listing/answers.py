@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
+from django.conf import settings
+
 from oms.api.listing.paging import MOST_PAGES, Page, write_cursor
 from oms.orders.documents.kinds import moment_text
 from oms.orders.listing import Figures, ListedOrder, Listing
@@ -94,8 +96,9 @@ def stats(figures: Iterable[Figures]) -> dict[str, Any]:
 def _with_facets(
     known: list[Figures], block: Callable[[list[Figures]], dict[str, Any]]
 ) -> dict[str, Any]:
-    by_origin: dict[str, list[Figures]] = {}
-    by_currency: dict[str, list[Figures]] = {}
+    # The contract has these three whatever was found.
+    by_origin: dict[str, list[Figures]] = {"Fulfillment": [], "Marketplace": []}
+    by_currency: dict[str, list[Figures]] = {settings.STORE_CURRENCY: []}
     for figures in known:
         by_origin.setdefault(figures.origin, []).append(figures)
         by_currency.setdefault(figures.currency, []).append(figures)

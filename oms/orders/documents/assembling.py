@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from oms.orders.documents.columns import IMPORTED, give, is_imported
+from oms.orders.documents.completing import complete
 from oms.orders.documents.defaults import (
     client_defaults,
     item_defaults,
@@ -75,6 +76,8 @@ def assemble(rows: OrderRows) -> dict[str, Any]:
         document["cancellationRequests"] = _cancellation_requests(
             document.get("cancellationRequests"), rows.cancellation_requests
         )
+    if not is_imported(order["extra"]):
+        complete(document)
     return document
 
 

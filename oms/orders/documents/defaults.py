@@ -16,7 +16,7 @@ def order_defaults(currency: str) -> dict[str, Any]:
         "orderId": None,
         "sequence": None,
         "marketplaceOrderId": "",
-        "marketplaceServicesEndpoint": None,
+        "marketplaceServicesEndpoint": "",
         "sellerOrderId": "",
         "origin": None,
         "affiliateId": "",
@@ -29,12 +29,12 @@ def order_defaults(currency: str) -> dict[str, Any]:
         "creationDate": None,
         "lastChange": None,
         "orderGroup": None,
-        "followUpEmail": None,
+        "followUpEmail": "",
         "lastMessage": None,
         "hostname": settings.STORE_NAME,
         "isCompleted": True,
         "roundingError": 0,
-        "orderFormId": None,
+        "orderFormId": "",
         "allowCancellation": False,
         "allowEdition": False,
         "isCheckedIn": False,
@@ -74,12 +74,29 @@ def store_preferences(currency: str) -> dict[str, Any]:
     return {
         "countryCode": settings.STORE_COUNTRY,
         "currencyCode": currency,
-        "currencyFormatInfo": None,
-        "currencyLocale": None,
+        "currencyFormatInfo": currency_format(currency),
+        "currencyLocale": CURRENCY_LOCALES.get(currency, INVARIANT_LOCALE),
         "currencySymbol": settings.STORE_CURRENCY_SYMBOL
         if currency == settings.STORE_CURRENCY
         else None,
         "timeZone": settings.STORE_TIME_ZONE,
+    }
+
+
+# Windows' numbers of locales, as the contract has them; of other currencies nobody told us where.
+CURRENCY_LOCALES = {"BRL": 1046, "USD": 1033, "GBP": 2057, "MXN": 2058, "ARS": 11274, "COP": 9226}
+INVARIANT_LOCALE = 127
+COMMA_CURRENCIES = frozenset({"BRL", "EUR", "ARS", "COP", "CLP"})
+
+
+def currency_format(currency: str) -> dict[str, Any]:
+    decimal, group = (",", ".") if currency in COMMA_CURRENCIES else (".", ",")
+    return {
+        "CurrencyDecimalDigits": 2,
+        "CurrencyDecimalSeparator": decimal,
+        "CurrencyGroupSeparator": group,
+        "CurrencyGroupSize": 3,
+        "StartsWithCurrencySymbol": True,
     }
 
 

@@ -12,7 +12,10 @@ PAYMENT_KEYS: Final = (
     "cvv2", "expireMonth", "expireYear", "giftCardCaption", "redemptionCode", "group", "tid",
     "dueDate",
 )  # fmt: skip
-ANSWER_KEYS: Final = ("Tid", "ReturnCode", "Message", "authId")
+NEVER_NULL: Final = (
+    "id", "paymentSystem", "paymentSystemName", "firstDigits", "lastDigits", "group", "tid",
+)  # fmt: skip
+ANSWER: Final = {"Tid": "", "ReturnCode": None, "Message": None, "authId": ""}
 
 
 def payment_transaction(document: Mapping[str, Any], statuses: Collection[str]) -> dict[str, Any]:
@@ -27,7 +30,7 @@ def payment_transaction(document: Mapping[str, Any], statuses: Collection[str]) 
     return {
         "status": transaction_status(statuses),
         "isActive": bool(transaction.get("isActive")),
-        "transactionId": transaction.get("transactionId"),
+        "transactionId": transaction.get("transactionId") or "",
         "merchantName": transaction.get("merchantName") or document["hostname"],
         "payments": [_payment(told) for told in transaction.get("payments") or ()],
     }
@@ -55,9 +58,10 @@ def _payment(told: Mapping[str, Any]) -> dict[str, Any]:
     known: Mapping[str, Any] = answer if isinstance(answer, Mapping) else {}
     value = told.get("value")
     payment = {key: told.get(key) for key in PAYMENT_KEYS}
+    payment |= {key: payment[key] or "" for key in NEVER_NULL}
     return payment | {
         "referenceValue": value
         if payment["referenceValue"] is None
         else payment["referenceValue"],
-        "connectorResponses": {**dict.fromkeys(ANSWER_KEYS), **known},
+        "connectorResponses": {**ANSWER, **known},
     }
