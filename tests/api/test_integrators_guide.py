@@ -1,9 +1,28 @@
 """The tables of docs/integrators.md say what the code does."""
 
 import ast
+import re
+from typing import Any
+
+import pytest
 
 from feeds.hooks.schedule import ATTEMPTS, DELAYS_SECONDS
+from oms.access.scopes import Scope
 from oms.api.errors import DOMAIN_ERRORS, STATUS_ERRORS
+from oms.api.views import (
+    changes,
+    conversation,
+    events,
+    expressions,
+    feeds,
+    hooks,
+    order_list,
+    orders,
+    placing,
+    reconciliation,
+    replays,
+    seller_changes,
+)
 from tests.journeys.guide import table
 from tests.whole_system import ROOT
 
@@ -57,3 +76,73 @@ def test_the_published_schedule_is_the_one_that_is_kept() -> None:
     told = [float(wait.split()[0]) * seconds[wait.split()[1]] for wait in waits[1:-1]]
     assert told == list(DELAYS_SECONDS)
     assert (waits[-1], attempts[-1]) == ("parked", str(ATTEMPTS))
+
+
+# Rights
+
+READ, WRITE = "GET", "POST"
+RIGHTS: list[tuple[str, list[tuple[Any, str]]]] = [
+    (
+        "configure and read feed and hook, ask for replays, read the ledger",
+        [
+            (feeds.FeedConfigView, WRITE),
+            (feeds.FeedConfigView, "DELETE"),
+            (feeds.FeedView, READ),
+            (feeds.FeedView, WRITE),
+            (hooks.HookConfigView, WRITE),
+            (hooks.HookResendView, WRITE),
+            (hooks.HookSecretView, WRITE),
+            (replays.ReplaysView, WRITE),
+            (events.EventsView, READ),
+        ],
+    ),
+    (
+        "see configurations and replays, try expressions",
+        [
+            (feeds.FeedConfigView, READ),
+            (hooks.HookConfigView, READ),
+            (replays.ReplaysView, READ),
+            (expressions.ExpressionTestView, WRITE),
+        ],
+    ),
+    (
+        "reconcile",
+        [
+            (reconciliation.ReconciliationView, READ),
+            (reconciliation.ReconciliationView, WRITE),
+            (reconciliation.ReconciledHourView, READ),
+            (reconciliation.ReconciledHourView, WRITE),
+        ],
+    ),
+    ("get an order", [(orders.OrderView, READ), (orders.OrderGroupView, READ)]),
+    ("list orders", [(order_list.OrderListView, READ)]),
+    (
+        "start handling, change the seller",
+        [(orders.StartHandlingView, WRITE), (seller_changes.ChangeSellerView, "PUT")],
+    ),
+    ("tracking", [(orders.InvoiceShipmentView, "PATCH"), (orders.InvoiceTrackingView, "PUT")]),
+    ("invoices", [(orders.InvoiceView, WRITE)]),
+    (
+        "cancel, deny a cancellation",
+        [(orders.CancelView, WRITE), (orders.DenyCancellationView, WRITE)],
+    ),
+    ("notify payments", [(orders.PaymentNotificationView, WRITE)]),
+    ("modify orders", [(changes.ChangesView, "PATCH"), (changes.FirstVersionChangesView, WRITE)]),
+    ("place orders", [(placing.PlaceOrdersView, WRITE)]),
+    (
+        "write interactions, read conversations",
+        [(conversation.InteractionsView, WRITE), (conversation.ConversationView, READ)],
+    ),
+]
+
+
+def test_every_row_of_rights_is_looked_at() -> None:
+    assert [row[0] for row in table("Calls")[1:]] == [what for what, _ in RIGHTS]
+
+
+@pytest.mark.parametrize(("what", "operations"), RIGHTS, ids=[what for what, _ in RIGHTS])
+def test_a_right_opens_what_the_guide_says(what: str, operations: list[tuple[Any, str]]) -> None:
+    (cell,) = [row[1] for row in table("Calls") if row[0] == what]
+    told = {word for word in re.findall(r"`(\w+)`", cell) if word in set(Scope)}
+    for view, method in operations:
+        assert view.required_scopes[method] == told | {"OrdersFullAccess"}, view.__name__
