@@ -105,6 +105,8 @@ class QueueMachine(RuleBasedStateMachine):
         keys = [make_key() for _ in range(FEEDS)]
         self.feeds = [Feed(key, make_feed(key=key)) for key in keys]
         self.first_position = last_position() + 1
+        for _ in range(2):
+            self.place_order()
 
     # Orders
 
@@ -116,7 +118,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.learn(order_id, after=0)
 
     @precondition(lambda self: self.steps)
-    @rule(number=any_number, moves=st.integers(1, 3))
+    @rule(number=any_number, moves=st.integers(1, 4))
     def advance(self, number: int, moves: int) -> None:
         order_id = sorted(self.steps)[number % len(self.steps)]
         for _ in range(moves):
@@ -325,8 +327,8 @@ def test_a_queue_holds_what_its_filter_takes_and_nothing_else(full_size: bool) -
     run_state_machine_as_test(
         QueueMachine,
         settings=settings(
-            max_examples=300 if full_size else 25,
-            stateful_step_count=50 if full_size else 30,
+            max_examples=300 if full_size else 40,
+            stateful_step_count=50 if full_size else 40,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         ),
