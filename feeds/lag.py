@@ -6,8 +6,7 @@ positions are looked at here as its filter would; an expression is not asked, an
 on is counted whole: then the figure says "so many at most".
 """
 
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from django.db import connection, transaction
 
@@ -16,28 +15,12 @@ from oms.orders.ledger import number_all_events
 WINDOW: Final = 2_000
 
 
-@dataclass(frozen=True, slots=True)
-class Lag:
-    """Events not acknowledged yet, leased ones included, and the age of the oldest of them."""
-
-    event_count: int = 0
-    oldest_seconds: float = 0.0
-
-
-def lag_of(subscription_id: int) -> Lag:
-    """This function will tell how far one subscription is behind; not at all if it is not active."""
-    number_all_events()
-    with connection.cursor() as cursor:
-        cursor.execute(f"{_LAG} AND s.id = %s", [*_PARAMETERS, subscription_id])
-        row: tuple[Any, ...] | None = cursor.fetchone()
-    return Lag(*row[1:]) if row else Lag()
-
-
 def sample_lag() -> int:
     """
     This function will keep the present lag of every active subscription, and return of how many.
 
-    It must not run inside a transaction: it numbers the ledger first.
+    Events not acknowledged yet, leased ones included, and the age of the oldest of them. It must
+    not run inside a transaction: it numbers the ledger first.
     """
     number_all_events()
     with transaction.atomic(), connection.cursor() as cursor:
