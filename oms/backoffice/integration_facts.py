@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 
 from feeds.models import Channel, FilterType, Subscription
 from feeds.selectors import is_idle
@@ -27,14 +27,17 @@ from oms.backoffice.integration_states import (
     condition_of,
     sentence_of,
 )
+from oms.backoffice.landing import SILENT_AFTER
 from oms.backoffice.masking import DOT
 from oms.backoffice.tones import Tone, label_of
+from oms.ops.models import Heartbeat
 from oms.orders.ledger import has_unnumbered_events, number_events
 
 # More integrations than a store has; a search narrows what is beyond.
 MOST_KEYS: Final = 200
 # How far into the ledger a filter is tried, for the page of many integrations to stay quick.
 WINDOW: Final = 500
+HOOKS_ROLE: Final = "hooks"
 _SECRETS: Final = ("endpoint__headers", "endpoint__secret", "endpoint__previous_secret")
 
 
@@ -127,6 +130,21 @@ def read_integration(key: AppKey, now: datetime) -> Integration:
 def flows_of(subscriptions: QuerySet[Subscription], now: datetime) -> list[Flow]:
     """This function will tell how some subscriptions are doing, in the order of their rows."""
     return list(_flows(subscriptions, now).values())
+
+
+@dataclass(frozen=True, slots=True)
+class HooksSilence:
+    """Nobody delivers hooks: `since` is the last sign of a process, None if there never was one."""
+
+    since: datetime | None
+
+
+def hooks_silence(flows: Sequence[Flow], now: datetime) -> HooksSilence | None:
+    """This function will tell whether there are hooks to deliver and no process that does."""
+    if not any(flow.channel == Channel.HOOK and flow.subscription.is_active for flow in flows):
+        return None
+    last = Heartbeat.objects.filter(role=HOOKS_ROLE).aggregate(last=Max("beat_at"))["last"]
+    return HooksSilence(last) if last is None or now - last > SILENT_AFTER else None
 
 
 def filter_words(subscription: Subscription) -> str:

@@ -19,6 +19,7 @@ from oms.backoffice.integration_facts import (
     MOST_KEYS,
     Flow,
     address_words,
+    hooks_silence,
     list_integrations,
     read_integration,
 )
@@ -57,6 +58,7 @@ def integrations_page(request: HttpRequest) -> HttpResponse:
         "troubled": sum(flow.condition in ALARMING for flow in flows),
         "parked": sum(flow.parked_count for flow in flows),
         "flow_count": len(flows),
+        "silence": hooks_silence(flows, timezone.now()),
         "may_try": may(request, May.VIEW_RAW_DOCUMENT),
     }
     return TemplateResponse(request, "backoffice/integrations.html", context)
@@ -125,6 +127,7 @@ def _flow_context(request: HttpRequest, flow: Flow, now: datetime) -> dict[str, 
         **_items_context(request, flow, now),
         **_chart_context(request, flow, now),
         "offers": offers_of(request, flow),
+        "silence": hooks_silence([flow], now),
         "count_limit": COUNT_LIMIT,
         "is_by_expression": subscription.filter_type == FilterType.FROM_ORDERS,
         "replays": list(

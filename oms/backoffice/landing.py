@@ -28,6 +28,7 @@ ROLE_WORDS: Final = {
     "workflow": "Workflow cluster",
     "backoffice": "Back-office cluster",
     "web": "Web",
+    "hooks": "Hooks",
     "sandbox": "Sandbox services",
     "supervisor:workflow": "Workflow supervisor",
     "supervisor:backoffice": "Back-office supervisor",

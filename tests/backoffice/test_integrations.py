@@ -12,6 +12,8 @@ from django.urls import reverse
 from feeds.models import Channel, HookEndpoint, Subscription
 from oms.access.list_pollers import note_list_poller
 from oms.backoffice.integration_states import Condition
+from oms.ops.heartbeats import beat
+from oms.ops.models import Heartbeat
 from oms.orders.models import Order
 from oms.orders.statuses import Status
 from tests.backoffice.subscribers import (
@@ -128,6 +130,21 @@ def test_a_hook_says_how_its_receiver_is_doing(
     flow = login("Support").get(_page(hook)).context["flow"]
     assert flow.condition is condition
     assert words in flow.sentence
+
+
+def test_hooks_that_nobody_delivers_are_an_alarm_and_feeds_are_not(login: Login) -> None:
+    client, key = login("Support"), give_key()
+    feed, alarm = subscribe(key), "No process delivers hooks"
+    assert alarm not in client.get(LIST).content.decode()
+    hook = subscribe(key, Channel.HOOK)
+    for link in (LIST, _page(hook)):
+        assert alarm in client.get(link).content.decode()
+    assert alarm not in client.get(_page(feed)).content.decode()
+    beat("hooks")
+    for link in (LIST, _page(hook)):
+        assert alarm not in client.get(link).content.decode()
+    Heartbeat.objects.update(beat_at=NOW - timedelta(hours=1))
+    assert "the last sign of one was" in client.get(LIST).content.decode()
 
 
 def test_quiet_deleted_and_shut_out_configurations_are_told(login: Login) -> None:

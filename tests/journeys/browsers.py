@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 from urllib.parse import urlsplit
@@ -82,3 +82,7 @@ class Visitor:
     def close(self) -> None:
         self.context.close()
         assert self.complaints == []
+
+
+# Opens a window for a person of a role, logged in.
+Visit = Callable[..., Visitor]

@@ -1,57 +1,22 @@
 """Staff's day in a real browser: find, filter, read, act, set going again."""
 
-import os
 import re
-from collections.abc import Callable, Iterator
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils import timezone
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
-from oms.backoffice.roles import ensure_groups
 from oms.orders.models import Affiliate, Order
 from oms.orders.statuses import Status
-from tests.journeys.browsers import Visitor, running_browser
+from tests.journeys.browsers import Visit
 from tests.workflow.stories import place, place_in
 from workflow.models import WorkItem
 from workflow.work import park_item
 
 pytestmark = pytest.mark.django_db(transaction=True)
-Visit = Callable[..., Visitor]
-PASSWORD = "correct horse battery staple"
 LIST = "/admin/orders/order/"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    # Playwright keeps an event loop in this thread; the tests' own queries are made beside it.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-    try:
-        with running_browser() as running:
-            yield running
-    finally:
-        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
-
-
-@pytest.fixture
-def visit(browser: Browser, live_server: object) -> Iterator[Visit]:
-    """This fixture will open a browser window for a person of a role, logged in."""
-    opened: list[Visitor] = []
-
-    def open_for(role: str, *, dark: bool = False) -> Visitor:
-        user = User.objects.create_user(role.lower(), password=PASSWORD, is_staff=True)
-        user.groups.set([ensure_groups()[role]])
-        visitor = Visitor(browser, str(live_server), dark=dark)
-        opened.append(visitor)
-        visitor.log_in(role.lower(), PASSWORD)
-        return visitor
-
-    yield open_for
-    for visitor in opened:
-        visitor.close()
 
 
 def test_an_order_is_found_by_filter_and_canceled_with_a_reason(visit: Visit) -> None:
