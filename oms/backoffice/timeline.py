@@ -127,6 +127,13 @@ FIELDS: Final[Mapping[str, str]] = {
     "delivered": "delivered",
     "tracking": "last news",
     "settled": "Captured for package",
+    "seller_id": "Seller",
+}
+FIELDS_OF_LINES: Final[Mapping[str, str]] = {
+    "quantity": "quantity",
+    "goods_cents": "price",
+    "tax_cents": "tax",
+    "multiplier": "units of measure",
 }
 # Facts of an event that no change tells: shown beneath it, under these words.
 TOLD_DATA: Final[Mapping[str, str]] = {
@@ -290,6 +297,11 @@ def _field_words(path: str) -> str:
         if dot and last in FIELDS:
             return f"Invoice {number}, {FIELDS[last]}"
         return f"Invoice {rest}"
+    if head == "lines" and rest:
+        line, dot, last = rest.rpartition(".")
+        if dot and last in FIELDS_OF_LINES:
+            return f"Line {_shortened(line)}, {FIELDS_OF_LINES[last]}"
+        return f"Line {_shortened(rest)}"
     if head == "payments" and rest:
         number, _, last = rest.rpartition(".")
         return f"Payment {_shortened(number or last)}"

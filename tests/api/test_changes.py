@@ -113,6 +113,17 @@ def test_a_request_with_an_id_can_be_repeated(caller: Caller) -> None:
     refusal(caller.ask("PATCH", path(order_id), changed), 409, "changed_differently")
 
 
+def test_an_idempotency_key_makes_a_change_happen_once(caller: Caller) -> None:
+    order_id = handled()
+    headers = {**caller.headers, "Idempotency-Key": "once"}
+    asked = remove(item(1, id="cup"))
+    first = caller.ask("PATCH", path(order_id), asked, headers)
+    with nothing_changes(order_id):
+        again = caller.ask("PATCH", path(order_id), asked, headers)
+    assert (again.status_code, parsed(again)) == (202, parsed(first))
+    assert again.headers["Idempotency-Replayed"] == "true"
+
+
 def test_the_first_version_is_served_by_the_second(caller: Caller) -> None:
     """KI 955489: changes of the first version were lost in one place or another."""
     order_id = handled()

@@ -6,7 +6,7 @@ The caller holds the order's row lock and writes the event with what comes back 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Final
 
 from django.db.models import Max
@@ -20,7 +20,7 @@ from oms.orders.models import Change as ToldChange
 from oms.orders.models import ClientProfile, Item, Order, Payment
 from workflow.changes.asking import Asked, CustomField
 from workflow.changes.parts import OrderParts
-from workflow.changes.pricing import TOTAL_NAMES, Line, Plan
+from workflow.changes.pricing import TOTAL_NAMES, Line, Plan, spelled
 from workflow.models import ChangeRequest
 
 
@@ -80,7 +80,7 @@ def _in_words(line: Line | None) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Decimal) else value
+    return spelled(value) if isinstance(value, Fraction) else value
 
 
 def _write_lines(parts: OrderParts, plan: Plan) -> None:
@@ -281,5 +281,5 @@ def _told(line: Line) -> dict[str, Any]:
         "name": line.name or None,
         "quantity": line.quantity,
         "price": line.selling_price_cents,
-        "unitMultiplier": str(line.multiplier),
+        "unitMultiplier": spelled(line.multiplier),
     }

@@ -8,6 +8,7 @@ Contract: PATCH /api/order-system/orders/{changeOrderId}/changes. Liberal where 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Final, Literal
 
 from oms.orders.documents.columns import at
@@ -27,6 +28,7 @@ from workflow.services.refusals import InvalidInput, Problem
 MOST_ITEMS: Final = 500
 BIGGEST_QUANTITY: Final = 1_000_000
 BIGGEST_CENTS: Final = 2**53
+SMALLEST_MULTIPLIER: Final = Decimal("0.000001")
 BIGGEST_MULTIPLIER: Final = Decimal(1_000_000)
 OPERATIONS: Final = ("add", "remove", "replace")
 
@@ -56,7 +58,7 @@ class Put:
     tax_cents: int | None
     discount_cents: int
     increment_cents: int
-    multiplier: Decimal | None
+    multiplier: Fraction | None
     told: Mapping[str, Any]
     delivery: Mapping[str, Any] | None
     shipping_cents: int | None
@@ -209,16 +211,15 @@ def _taken(reader: _Reader, side: Mapping[str, Any], path: str) -> list[Taken]:
 
 
 def _put(reader: _Reader, side: Mapping[str, Any], path: str) -> list[Put]:
-    deliveries = {
-        entry.get("itemIndex"): (where, entry)
-        for where, entry in reader.objects(
-            reader.object(side, "shippingData", path), "logisticsInfo", at(path, "shippingData")
-        )
-    }
     items = list(reader.objects(side, "items", path))
-    for index, (where, _) in deliveries.items():
-        if not isinstance(index, int) or not 0 <= index < len(items):
+    deliveries: dict[int, tuple[str, Mapping[str, Any]]] = {}
+    shipping = reader.object(side, "shippingData", path)
+    for where, entry in reader.objects(shipping, "logisticsInfo", at(path, "shippingData")):
+        index = reader.take(entry, "itemIndex", count(), where, required=True)
+        if index is not None and index >= len(items):
             reader.complain(at(where, "itemIndex"), "no item of this list has this index")
+        elif index is not None:
+            deliveries[index] = (where, entry)
     return [
         _put_one(reader, item, where, deliveries.get(index))
         for index, (where, item) in enumerate(items)
@@ -263,14 +264,14 @@ def _quantity(reader: _Reader, item: Mapping[str, Any], where: str) -> int:
     return reader.take(item, "quantity", kind, where, required=True) or 1
 
 
-def _read_multiplier(raw: Any) -> Decimal:
+def _read_multiplier(raw: Any) -> Fraction:
     if isinstance(raw, bool) or not isinstance(raw, (int, float)):
         raise NotTaken(f"expected a number, got {type_name(raw)}")
     # A float's shortest spelling is what was sent: 0.1 is a tenth here, not almost a tenth.
     value = Decimal(repr(raw))
-    if not 0 < value <= BIGGEST_MULTIPLIER:
-        raise NotTaken(f"expected more than 0 and at most {BIGGEST_MULTIPLIER}")
-    return value
+    if not SMALLEST_MULTIPLIER <= value <= BIGGEST_MULTIPLIER:
+        raise NotTaken(f"expected {SMALLEST_MULTIPLIER} to {BIGGEST_MULTIPLIER}")
+    return Fraction(value)
 
 
 MULTIPLIER: Final = Kind(_read_multiplier, as_is)

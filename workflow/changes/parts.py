@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from django.db.models import Sum
@@ -106,7 +107,7 @@ def _shipping(delivery: Mapping[str, Any] | None) -> int:
     return 0
 
 
-def _multiplier(told: Any) -> Decimal:
+def _multiplier(told: Any) -> Fraction:
     is_number = isinstance(told, (int, float)) and not isinstance(told, bool)
-    value = Decimal(repr(told)) if is_number else Decimal(1)
-    return value if value > 0 else Decimal(1)
+    value = Fraction(Decimal(repr(told))) if is_number else Fraction(1)
+    return value if value > 0 else Fraction(1)

@@ -13,11 +13,18 @@ Rules, each decided once (ADR 0011):
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
 from typing import Any, Final
 
 from oms.orders.documents.splitting import unit_prices
-from workflow.changes.asking import Asked, Operation, Put, Taken
+from workflow.changes.asking import (
+    BIGGEST_CENTS,
+    BIGGEST_QUANTITY,
+    Asked,
+    Operation,
+    Put,
+    Taken,
+)
 from workflow.services.refusals import InvalidInput, Problem
 
 ITEMS, DISCOUNTS, SHIPPING, TAX, MANUAL = "Items", "Discounts", "Shipping", "Tax", "ManualValues"
@@ -58,7 +65,7 @@ class Line:
     tax_cents: int = 0
     shipping_cents: int = 0
     invoiced: int = 0
-    multiplier: Decimal = Decimal(1)
+    multiplier: Fraction = Fraction(1)
     measurement_unit: str = "un"
     delivery: Mapping[str, Any] | None = None
     shown: Mapping[str, Any] = field(default_factory=dict)
@@ -126,6 +133,9 @@ def make_plan(
     steps = [draft.carry_out(operation) for operation in asked.operations]
     if draft.invoiced:
         raise LinesInvoiced(*draft.invoiced, *draft.problems)
+    for line in draft.lines:
+        if line.quantity > BIGGEST_QUANTITY or line.value_cents > BIGGEST_CENTS:
+            draft.complain("", f"The line {line.unique_id} would become too large.")
     if not draft.lines and not draft.problems:
         draft.complain("", "No line would be left. Cancel the order instead.")
     if draft.problems:
@@ -139,9 +149,14 @@ def make_plan(
     )
 
 
-def half_up(value: Decimal) -> int:
+def half_up(value: Fraction) -> int:
     """This function will round to whole cents; half a cent goes up."""
-    return int(value.quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    return (2 * value.numerator + value.denominator) // (2 * value.denominator)
+
+
+def spelled(multiplier: Fraction) -> str:
+    """This function will spell a multiplier as a decimal number: 0.3333, 2."""
+    return repr(float(multiplier)).removesuffix(".0")
 
 
 def _totals(before: Iterable[Line], after: Iterable[Line]) -> dict[str, int]:
@@ -438,8 +453,8 @@ def _follow(line: Line, prices: Prices) -> int:
     goods = sum(price * count for price, count in prices)
     if line.goods_cents == 0:
         quantity = sum(count for _, count in prices)
-        return half_up(Decimal(line.tax_cents) * quantity / line.quantity)
-    return half_up(Decimal(line.tax_cents) * goods / line.goods_cents)
+        return half_up(Fraction(line.tax_cents * quantity, line.quantity))
+    return half_up(Fraction(line.tax_cents * goods, line.goods_cents))
 
 
 def _line_of(
@@ -467,7 +482,7 @@ def _line_of(
         prices=prices,
         tax_cents=tax,
         shipping_cents=inherited if wanted.shipping_cents is None else wanted.shipping_cents,
-        multiplier=wanted.multiplier or (like.multiplier if is_same_sku else Decimal(1)),
+        multiplier=wanted.multiplier or (like.multiplier if is_same_sku else Fraction(1)),
         measurement_unit=wanted.told.get("measurementUnit")
         or (like.measurement_unit if is_same_sku else "un"),
         delivery=_delivery_of(wanted, like, is_same_sku=is_same_sku),

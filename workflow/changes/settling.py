@@ -17,7 +17,7 @@ from oms.orders.models import Order
 from oms.orders.statuses import FINAL_STATUSES, Status
 from workflow.announcing import announce
 from workflow.changes.applying import apply_plan
-from workflow.changes.asking import Asked, read_change
+from workflow.changes.asking import BIGGEST_CENTS, Asked, read_change
 from workflow.changes.parts import OrderParts, load_parts
 from workflow.changes.pricing import Plan, make_plan
 from workflow.flows import GIVEN_UP, PAYMENT_FLOWS, Action
@@ -106,6 +106,8 @@ def plan_for(asked: Asked, request_id: str, settings: Any, parts: OrderParts) ->
 def refuse_below_invoiced(parts: OrderParts, plan: Plan) -> None:
     """This function will refuse a value below what is invoiced, or below nothing (KI 1348894)."""
     value = parts.order.value_cents + plan.difference_cents
+    if value > BIGGEST_CENTS:
+        raise InvalidInput(Problem("", f"An order is worth at most {BIGGEST_CENTS} cents."))
     if value < parts.invoiced_cents or value < 0:
         message = f"The order would be worth {value} cents; {parts.invoiced_cents} are invoiced."
         where = "manualDiscountValue" if plan.asked.discount_cents else ""

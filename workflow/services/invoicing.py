@@ -3,6 +3,9 @@ Invoices: sales (`Output`) in one or several parts, returns (`Input`).
 
 Idempotent by invoice number: the same number again changes nothing (research, workflow 1.7).
 Lines are addressed by `uniqueId`, or by SKU, which is then spread over the lines of that SKU.
+Their prices are the sender's and are kept, not compared with the order's: taxes and rounding are
+the ERP's business (contract: "price of the invoiced item"). What is captured is the value of the
+invoice, and the sum of those never exceeds the order's value.
 """
 
 import uuid

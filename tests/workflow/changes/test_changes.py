@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from oms.orders.checks import find_drift
-from oms.orders.documents.building import order_document
+from oms.orders.documents.building import documents_at_events, order_document
 from oms.orders.documents.drafts import PaymentDraft
 from oms.orders.models import ClientProfile, Item, OrderEvent
+from oms.orders.snapshots import demand_snapshots
 from oms.orders.statuses import Flow, Status
 from tests.workflow.changes.bodies import (
     CUPS,
@@ -40,7 +41,7 @@ from tests.workflow.stories import (
     steps_of,
 )
 from workflow.changes.pricing import LinesInvoiced
-from workflow.models import ChangeRequest, StoreRules, WorkItem
+from workflow.models import ChangeRequest, ConnectorState, StoreRules, WorkItem
 from workflow.runner import run_due
 from workflow.services.cancellation import accept_cancellation, cancel_order
 from workflow.services.changes import (
@@ -399,6 +400,36 @@ def test_staff_who_skip_the_payment_give_the_change_up(sandbox: ThreadedSandbox)
     done = skip_work(item_pks=[work.pk], reason="customer called", actor="user:ann")
     request.refresh_from_db()
     assert (done.done, request.state, steps_of(order_id)) == (1, State.CANCELED, set())
+
+
+def test_however_often_the_gateway_fails_the_difference_is_set_aside_once(
+    sandbox: ThreadedSandbox,
+) -> None:
+    order_id = handled()
+    request = change(order_id, add(item(1, id="jug", price=400)))
+    sandbox.set_fault("error")
+    for _ in range(3):
+        run_due(seconds=0.3)
+        let_time_pass(order_id, timedelta(hours=1))
+        ConnectorState.objects.all().delete()
+    sandbox.clear_faults()
+    run_due()
+    request.refresh_from_db()
+    assert (request.state, order_of(order_id).value_cents) == (State.DONE, 1400)
+    books = sandbox.effects()
+    assert (books["operations"]["increase"]["effects"], books["doubled"]) == (1, [])
+
+
+def test_a_filter_over_documents_sees_the_change() -> None:
+    order_id = handled()
+    demand_snapshots("test")
+    change(order_id, remove(item(1, uniqueId=MUGS)))
+    event = last_event(order_id)
+    change(order_id, body(manualDiscountValue=1))
+    document = documents_at_events([event.pk])[event.pk]
+    assert document["value"] == 700
+    (told,) = document["changesAttachment"]["changesData"]
+    assert told["itemsRemoved"][0]["uniqueId"] == MUGS
 
 
 # Against invoices and cancellations
