@@ -161,8 +161,7 @@ def _as_json(response: HttpResponseBase) -> HttpResponseBase:
         if name in response.headers:
             answer.headers[name] = response.headers[name]
     answer.headers["Cache-Control"] = "no-store"
-    if (
-        response.streaming
-    ):  # others have nothing to close, and closing says that the request is over
+    # Others have nothing to close, and closing tells Django that the request is over.
+    if response.streaming:
         response.close()
     return answer
