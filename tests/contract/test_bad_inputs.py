@@ -289,6 +289,37 @@ FEEDS = [
     expression("41 an expression that is no text", 1),
     expression("45 a range of millions", "$count([1..10000000]) > 0"),
     expression("47 evaluation of text", '$eval("1")'),
+    expression("43 a call without end", "($f := function($n){$f($n+1)}; $f(0))"),
+    *(
+        Row(f"41 trying {name}", "POST", "orders/expressions/jsonata", body, right)
+        for name, body, right in [
+            ("nothing", {}, (400,)),
+            ("no document", {"Expression": "a"}, (400,)),
+            ("a document that is none", {"Expression": "a", "Document": "{"}, (400,)),
+            ("a document of text", {"Expression": "a", "Document": '"a"'}, (400,)),
+            ("a number", {"Expression": 1, "Document": "{}"}, (400,)),
+            ("a syntax error", {"Expression": "a = = b", "Document": "{}"}, (400,)),
+            (
+                "an endless call",
+                {"Expression": "($f := function($n){$f($n+1)}; $f(0))", "Document": "{}"},
+                (200, 400),
+            ),
+            (
+                "a huge text",
+                {"Expression": '$pad("a", 100000000) = "a"', "Document": "{}"},
+                (200, 400),
+            ),
+            (
+                "a slow pattern",
+                {
+                    "Expression": "$match(a, /(a+)+$/) = 1",
+                    "Document": '{"a": "' + "a" * 40 + '!"}',
+                },
+                (200, 400),
+            ),
+            ("the time", {"Expression": '$now() > "2026"', "Document": "{}"}, (200,)),
+        ]
+    ),
 ]
 COMMITS = [
     Row(f"7 handles {name}", "POST", "orders/feed", {"handles": handles}, right)
@@ -366,9 +397,74 @@ PLACINGS = [
         ("a purchase without items", [{"marketplaceOrderId": "M"}], (400,)),
     ]
 ]
+CHANGE = "order-system/orders/{order}/changes"
+CHANGES = [
+    Row(f"33 a change {name}", "PATCH", CHANGE, body, right)
+    for name, body, right in [
+        ("of nothing", {}, (400,)),
+        ("without a reason", {"manualDiscountValue": 1}, (400,)),
+        (
+            "of an unknown item",
+            {"reason": "r", "remove": {"items": [{"uniqueId": "x", "quantity": 1}]}},
+            (400, 404),
+        ),
+        (
+            "of quantity -1",
+            {"reason": "r", "remove": {"items": [{"id": "18", "quantity": -1}]}},
+            (400,),
+        ),
+        ("of items that are none", {"reason": "r", "remove": {"items": "18"}}, (400,)),
+        ("of half a cent", {"reason": "r", "manualDiscountValue": 0.5}, (400,)),
+        ("beyond 64 bits", {"reason": "r", "manualIncrementValue": 2**63 - 1}, (400,)),
+        (
+            "with a number for an id",
+            {"reason": "r", "requestId": 1, "manualDiscountValue": 1},
+            (400,),
+        ),
+    ]
+] + [
+    Row("33 no change of this id", "GET", CHANGE + "/none", right=(404,)),
+    Row("33 retrying none", "POST", CHANGE + "/none/retry", {}, (404,)),
+    Row(
+        "33 a seller with a slash",
+        "PUT",
+        "checkout/pvt/orders/{order}/sellers",
+        {"newSellerId": "a/b"},
+    ),
+    Row("33 no seller", "PUT", "checkout/pvt/orders/{order}/sellers", {}),
+    Row(
+        "33 a window of words",
+        "POST",
+        "checkout/pvt/configuration/window-to-change-seller",
+        {"waitingTime": "x"},
+    ),
+    Row(
+        "33 a window of ages",
+        "POST",
+        "checkout/pvt/configuration/window-to-change-seller",
+        {"waitingTime": 10**12},
+    ),
+    Row("15 an interaction of nothing", "POST", ORDER + "/interactions", {}),
+    Row(
+        "11 an interaction with NUL",
+        "POST",
+        ORDER + "/interactions",
+        b'{"source": "a", "message": "\\u0000"}',
+    ),
+]
+REPLAYS = [
+    Row(f"13 a replay {name}", "POST", "orders/feed/replay", body, (400, 404))
+    for name, body in [
+        ("of nothing", {}),
+        ("from nowhere", {"fromPosition": -1}),
+        ("from beyond 64 bits", {"fromPosition": 10**18}),
+        ("from no time", {"from": "yesterday"}),
+        ("of orders that are none", {"orderIds": "x"}),
+    ]
+]
 ROWS = [
     *CREDENTIALS, *BODIES, *TYPES, *METHODS, *PATHS, *STATES, *LISTS, *FEEDS, *COMMITS, *LOTS,
-    *HOOKS, *LEDGER, *KEYS, *PLACINGS,
+    *HOOKS, *LEDGER, *KEYS, *PLACINGS, *CHANGES, *REPLAYS,
 ]  # fmt: skip
 
 
