@@ -5,6 +5,7 @@ The lease outlasts a call by `MARGIN_SECONDS`: so long may an item wait in the d
 its call begins, and the call's result wait to be written. `attempts` is the fence (ADR 0009).
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,7 @@ from django.conf import settings
 from oms.ops.statements import Statement, as_json, run_together
 
 MARGIN_SECONDS: Final = 5.0
-# A call that begins later than this after its lease could outlive it.
+# What begins later than this after its lease is given back instead.
 BEGINS_WITHIN_SECONDS: Final = MARGIN_SECONDS / 2
 
 
@@ -25,7 +26,7 @@ class ClaimedItem:
     An event under lease. `attempt` fences it; the schedule counts from `schedule_from`.
 
     `version` is when its hook was configured; `clock` what PostgreSQL's clock showed at the lease,
-    in seconds.
+    `leased_at` what this process's monotonic clock showed before it, both in seconds.
     """
 
     item_id: int
@@ -41,6 +42,17 @@ class ClaimedItem:
     last_change_at: datetime | None
     version: datetime
     clock: float
+    leased_at: float = 0.0
+
+    @property
+    def is_late(self) -> bool:
+        """A call that begins now could outlive the lease."""
+        return time.monotonic() - self.leased_at > BEGINS_WITHIN_SECONDS
+
+    @property
+    def timestamp(self) -> int:
+        """Now, by PostgreSQL's clock: this machine's may be wrong."""
+        return int(self.clock + time.monotonic() - self.leased_at)
 
 
 def lease_seconds() -> float:
@@ -52,8 +64,9 @@ def claim(wanted: Mapping[int, int]) -> list[ClaimedItem]:
     if not wanted:
         return []
     asked = [{"subscription_id": key, "how_many": count} for key, count in wanted.items()]
+    leased_at = time.monotonic()
     (rows,) = run_together(Statement(_CLAIM, [as_json(asked), lease_seconds()]))
-    return [ClaimedItem(*row) for row in rows]
+    return [ClaimedItem(*(*row, leased_at)) for row in rows]
 
 
 # A hook that was deleted or disabled a moment ago is not delivered to any more.

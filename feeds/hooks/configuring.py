@@ -28,7 +28,7 @@ from feeds.hooks.signing import key_of, new_secret, signed_headers
 from feeds.hooks.terms import headers_of, keys_of
 from feeds.models import Channel, HookAttempt, HookEndpoint, Subscription
 from feeds.refusals import FeedRefused, Problem
-from oms.access.secrets import encrypt
+from oms.access.secrets import SecretUnreadable, encrypt
 from oms.ops.audit import record_audit
 from oms.ops.clock import database_now
 
@@ -66,17 +66,17 @@ def configure_hook(*, app_key_id: int, body: Mapping[str, Any], actor: str) -> C
     """
     This function will make the key's hook or change it, after the address answered a ping by 200.
 
-    The secret of a hook that is there stays. A disabled hook is enabled. It must not run inside a
-    transaction. Raises FeedRefused and MixedFilter for what it cannot take, StillCatchingUp to be
-    tried again.
+    The secret of a hook that is there stays, unless no key opens it any more. A disabled hook is
+    enabled. It must not run inside a transaction. Raises FeedRefused and MixedFilter for what it
+    cannot take, StillCatchingUp to be tried again.
     """
     given = {str(key).lower(): value for key, value in body.items()}
     event_filter = parse_filter(given.get("filter"))
     destination = parse_destination(given.get("hook"))
-    known = _known(app_key_id)
-    made, now = None if known else new_secret(), database_now()
-    keys = keys_of(known, now) if known else [key_of(made or "")]
-    ping = _ping(destination, now, keys)
+    known, now = _known(app_key_id), database_now()
+    kept = _kept_keys(known, now)
+    made = None if kept else new_secret()
+    ping = _ping(destination, now, kept or [key_of(made or "")])
     if known:
         keep_attempt(known.pk, HookAttempt.Kind.PING, ping)
     _require_200(ping)
@@ -123,11 +123,22 @@ def _known(app_key_id: int) -> HookEndpoint | None:
     )
 
 
+def _kept_keys(known: HookEndpoint | None, now: datetime) -> list[bytes]:
+    try:
+        return keys_of(known, now) if known else []
+    except SecretUnreadable:
+        return []
+
+
 def configuration_of(endpoint: HookEndpoint) -> dict[str, Any]:
     """This function will write a configuration as the contract takes it, header values masked."""
+    try:
+        headers = masked(headers_of(endpoint))
+    except SecretUnreadable:
+        headers = {}
     return {
         "filter": filter_of(endpoint.subscription).as_json(),
-        "hook": {"url": endpoint.url, "headers": masked(headers_of(endpoint))},
+        "hook": {"url": endpoint.url, "headers": headers},
     }
 
 

@@ -19,13 +19,13 @@ from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, 
 
 from feeds.hooks.addresses import rules_from_settings
 from feeds.hooks.bodies import delivery_body
-from feeds.hooks.claiming import BEGINS_WITHIN_SECONDS, ClaimedItem, claim
+from feeds.hooks.claiming import ClaimedItem, claim
 from feeds.hooks.disabling import disable_hook
 from feeds.hooks.filling import fill_queues
 from feeds.hooks.judging import is_gone, judge, released
 from feeds.hooks.receivers import HookTerms, Receiver, Receivers
 from feeds.hooks.recording import Recorded, Result, record
-from feeds.hooks.sending import HookSender
+from feeds.hooks.sending import HookAnswer, HookSender
 from feeds.hooks.signing import signed_headers
 from feeds.hooks.terms import load_terms
 from feeds.identifiers import event_id_of
@@ -83,7 +83,6 @@ class Dispatcher:
         self._terms_read_at = -TERMS_SECONDS
         self._beat_at = -BEAT_SECONDS
         self._delivered = 0
-        self._leased_at: dict[int, float] = {}
 
     def stop(self) -> None:
         self._stopping.set()
@@ -204,52 +203,49 @@ class Dispatcher:
 
     def _enqueue(self, turn: Turn) -> None:
         for item in turn.claimed:
-            receiver = self._receivers.get(item.subscription_id)
-            if receiver is None:
+            if receiver := self._receivers.get(item.subscription_id):
+                receiver.waiting.append(item)
+            else:
                 self._give_back([item])
-                continue
-            self._leased_at[item.item_id] = turn.at
-            receiver.waiting.append(item)
 
     # Calls
 
     def _begin_calls(self) -> None:
         for receiver, item in self._receivers.take_startable():
-            leased_at = self._leased_at.pop(item.item_id)
-            if time.monotonic() - leased_at > BEGINS_WITHIN_SECONDS:
+            if item.is_late:
                 receiver.under_way -= 1
                 self._give_back([item])
                 continue
-            call = asyncio.create_task(self._deliver(receiver, item, leased_at))
+            call = asyncio.create_task(self._deliver(receiver, item))
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
 
-    async def _deliver(self, receiver: Receiver, item: ClaimedItem, leased_at: float) -> None:
-        terms = receiver.terms
-        body = delivery_body(item, account=settings.STORE_NAME, app_key=terms.app_key)
-        signed = signed_headers(
-            webhook_id=event_id_of(item.event_pk),
-            # PostgreSQL's clock, not this machine's, which may be wrong.
-            timestamp=int(item.clock + time.monotonic() - leased_at),
-            body=body,
-            keys=terms.keys,
-        )
+    async def _deliver(self, receiver: Receiver, item: ClaimedItem) -> None:
         try:
-            answer = await self._sender.send(terms.url, headers=terms.headers | signed, body=body)
+            answer = await self._send(receiver.terms, item)
         finally:
             receiver.under_way -= 1
         if answer.is_success:
             receiver.succeeded(answer.duration_seconds)
         else:
             receiver.failed(answer.retry_after)
+            self._give_back(receiver.take_beyond_places())
         self._ended.append(Ended(judge(item, answer), time.monotonic()))
         self._begin_calls()
         self._wake.set()
 
+    async def _send(self, terms: HookTerms, item: ClaimedItem) -> HookAnswer:
+        body = delivery_body(item, account=settings.STORE_NAME, app_key=terms.app_key)
+        signed = signed_headers(
+            webhook_id=event_id_of(item.event_pk),
+            timestamp=item.timestamp,
+            body=body,
+            keys=terms.keys,
+        )
+        return await self._sender.send(terms.url, headers=terms.headers | signed, body=body)
+
     def _give_back(self, items: list[ClaimedItem]) -> None:
-        for item in items:
-            self._leased_at.pop(item.item_id, None)
-            self._ended.append(Ended(released(item), time.monotonic()))
+        self._ended += [Ended(released(item), time.monotonic()) for item in items]
 
     # The end
 

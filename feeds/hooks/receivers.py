@@ -91,6 +91,11 @@ class Receiver:
         if retry_after is not None:
             self.paused_until = time.monotonic() + retry_after
 
+    def take_beyond_places(self) -> list[ClaimedItem]:
+        """This function will give up what was leased ahead for more places than there are now."""
+        kept = 0 if self.is_paused else self.width
+        return [self.waiting.pop() for _ in range(len(self.waiting) - kept)]
+
 
 class Receivers:
     """All hooks that are delivered to, and the places that they share."""

@@ -1,15 +1,18 @@
 """A hook over HTTP: configuring with the ping, what is shown and what is not, the bad inputs."""
 
 import asyncio
+import io
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from aiohttp import web
+from django.core.management import CommandError, call_command
 from django.db.models import F
 from pytest_django import Settings
 from standardwebhooks import Webhook
 
+from feeds.hooks.terms import load_terms
 from feeds.models import HookAttempt, HookEndpoint, QueueItem, Subscription
 from oms.access.authenticating import forget_all_cached_keys
 from oms.access.scopes import Scope
@@ -247,3 +250,30 @@ def test_resending_takes_everything_that_failed_or_a_stretch_of_time(
     for bad in ({}, {"failed": False}, {"since": stretch["since"]}, {"since": "x", "until": "y"}):
         refusal(caller.post(resend, bad), 400, "invalid")
     assert QueueItem.objects.filter(attempts__gt=F("schedule_from")).count() == 0
+
+
+def test_a_hook_whose_key_was_lost_is_shown_and_can_be_made_anew(
+    caller: Caller, receiver: Receiver, settings: Settings
+) -> None:
+    caller.post(CONFIG, body(receiver.url))
+    settings.ENCRYPTION_KEYS = ["another"]
+    assert parsed(caller.get(CONFIG))["hook"] == {"url": receiver.url, "headers": {}}
+    assert load_terms() == []
+    again = parsed(caller.post(CONFIG, body(receiver.url)))
+    Webhook(again["secret"]).verify(receiver.received[-1].body, receiver.received[-1].headers)
+    assert [terms.url for terms in load_terms()] == [receiver.url]
+
+
+def test_all_hooks_are_sealed_with_the_newest_key_by_a_command(
+    caller: Caller, receiver: Receiver, settings: Settings
+) -> None:
+    first = parsed(caller.post(CONFIG, body(receiver.url)))
+    caller.post("orders/hook/secret")
+    settings.ENCRYPTION_KEYS = ["new", *settings.ENCRYPTION_KEYS]
+    call_command("reencrypt_secrets", stdout=io.StringIO())
+    settings.ENCRYPTION_KEYS = ["new"]
+    assert parsed(caller.post("orders/hook/test"))["success"]
+    Webhook(first["secret"]).verify(receiver.received[-1].body, receiver.received[-1].headers)
+    settings.ENCRYPTION_KEYS = ["lost"]
+    with pytest.raises(CommandError, match="No key opens"):
+        call_command("reencrypt_secrets", stdout=io.StringIO())
