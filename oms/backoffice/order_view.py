@@ -44,6 +44,16 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class LogLine:
+    """What an integration wrote into the order's log."""
+
+    source: str
+    message: str
+    author: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class NoteLine:
     author: str
     text: str
@@ -68,6 +78,7 @@ class OrderView:
     changes: Sequence[Change]
     requests: Sequence[CancellationRequest]
     notes: Sequence[NoteLine]
+    log: Sequence[LogLine]
     timeline: TimelinePage
     is_masked: bool
 
@@ -113,6 +124,7 @@ def read_order(
         changes=list(order.changes.order_by("index")),
         requests=list(order.cancellation_requests.order_by("-requested_at")),
         notes=_notes(order),
+        log=_log(order),
         timeline=read_timeline(
             order.pk, currency=order.currency, is_masked=is_masked, before=before
         ),
@@ -192,6 +204,15 @@ def _deliveries(shipping: Mapping[str, Any]) -> list[Line]:
         if name:
             found.setdefault(name, str(entry.get("deliveryCompany") or ""))
     return [Line(name, company) for name, company in found.items()]
+
+
+def _log(order: Order) -> list[LogLine]:
+    lines = list(order.interactions.order_by("-pk")[:NOTES_SHOWN])
+    names = names_of(line.actor for line in lines)
+    return [
+        LogLine(line.source, line.message, names.tell(line.actor), line.created_at)
+        for line in lines
+    ]
 
 
 def _notes(order: Order) -> list[NoteLine]:

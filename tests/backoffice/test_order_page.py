@@ -12,10 +12,11 @@ from django.urls import reverse
 from oms.backoffice.order_actions import ACTIONS, OrderFacts, offers
 from oms.backoffice.roles import May
 from oms.ops.models import AuditEntry
+from oms.orders.conversation import add_interaction
 from oms.orders.documents.drafts import ClientDraft
 from oms.orders.models import Note, Order, OrderEvent, Payment
 from oms.orders.statuses import Flow, Status
-from tests.workflow.stories import nothing_changes, place, place_in
+from tests.workflow.stories import nothing_changes, order_of, place, place_in
 from workflow.flows import TABLES, Action
 from workflow.models import WorkItem
 from workflow.services.notes import add_note
@@ -65,7 +66,7 @@ def test_the_number_of_queries_does_not_grow_with_the_order(
     login: Login, django_assert_max_num_queries: Any
 ) -> None:
     client, order_id = login("root"), place_in(Status.INVOICED)
-    with django_assert_max_num_queries(28) as few:
+    with django_assert_max_num_queries(29) as few:
         client.get(_page(order_id))
     for number in range(60):
         add_note(order_id=order_id, text=f"{number}", actor="user:root")
@@ -258,6 +259,14 @@ def test_support_acts_on_nothing(login: Login) -> None:
     with nothing_changes(order_id):
         for name in ACTIONS:
             assert client.post(_act(order_id, name), {"reason": "x"}).status_code == 403
+
+
+def test_the_log_of_integrations_is_shown_with_who_wrote_it(login: Login) -> None:
+    order_id = place()
+    add_interaction(order=order_of(order_id), source="ERP", message="<b>sent</b>", actor="key:k")
+    page = login("Support").get(_page(order_id)).content.decode()
+    assert "Log of integrations" in page
+    assert "<strong>ERP</strong> &lt;b&gt;sent&lt;/b&gt;" in page
 
 
 def test_a_note_is_kept_with_its_author(login: Login) -> None:

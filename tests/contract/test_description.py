@@ -14,6 +14,8 @@ from django.test import Client
 from oms.access.keys import issue_app_key
 from oms.access.scopes import Scope
 from oms.api.description.schema import whole_description
+from oms.api.listing.filters import OrderFilters, Parameters, UserOrderFilters
+from oms.api.listing.paging import PageForm
 from oms.orders.statuses import Status
 from tests.api.boundary_server import WebServer
 from tests.workflow.stories import place_in, status_of
@@ -154,3 +156,14 @@ def generate_python_client(folder: Path) -> None:
         check=False,
     )
     assert made.returncode == 0, made.stdout + made.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "filters"),
+    [("/api/oms/pvt/orders", OrderFilters), ("/api/oms/user/orders", UserOrderFilters)],
+)
+def test_every_filter_of_a_list_is_described(
+    description: dict[str, Any], path: str, filters: type[Parameters]
+) -> None:
+    told = {parameter["name"] for parameter in description["paths"][path]["get"]["parameters"]}
+    assert told == {*filters.base_filters, *PageForm.base_fields}

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from oms.api.description.lists import LIST_FILTERS, PAGING, USER_FILTERS
 from oms.api.description.operation import Operation, Operations, Query, array, ref
 from oms.api.description.shapes import ANYTHING, NULLABLE_TEXT, TEXT, TIME, thing
 from oms.api.serializers import (
@@ -34,11 +35,6 @@ from oms.api.views.placing import AuthorizeDispatchView, PlaceOrdersView
 
 RECEIPT: Final = {200: ref("Receipt")}
 AFFILIATE: Final = Query("affiliateId", "Which affiliate places.", required=True)
-PAGING: Final = (
-    Query("page", "From 1.", {"type": "integer", "minimum": 1}),
-    Query("per_page", "How many of a page.", {"type": "integer", "minimum": 1}),
-    Query("orderBy", "A field and `asc` or `desc`: `creationDate,desc`."),
-)
 EXAMPLE_PURCHASE: Final = {
     "marketplaceOrderId": "MKT-1",
     "marketplaceServicesEndpoint": "https://marketplace.example",
@@ -104,19 +100,14 @@ ORDERS: Final[Operations] = {
         text="Filtered by `f_…`, searched by `q`, from the orders as they are now. To follow what "
         "changes, read the feed: a key that walks this list by date or page gets `Deprecation` and "
         "`Link` headers and a quota of its own.",
-        query=(
-            *PAGING,
-            Query("q", "Order id, sequence, e-mail, document, phone, tracking number."),
-            Query("f_status", "Statuses, separated by commas."),
-            Query("f_creationDate", "`creationDate:[2026-01-01T00:00:00.000Z TO 2026-…]`"),
-        ),
+        query=(*PAGING, *LIST_FILTERS),
         answers={200: ref("OrderList")},
     ),
     (UserOrderListView, "GET"): Operation(
         id="list_user_orders",
         tag="Orders",
         summary="List the orders of one buyer",
-        query=(*PAGING, Query("clientEmail", "Whose orders.", required=True)),
+        query=(*PAGING, *USER_FILTERS),
         answers={200: ref("OrderList")},
     ),
     (UserOrderView, "GET"): Operation(
