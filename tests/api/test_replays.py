@@ -5,12 +5,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from feeds.models import Replay
 from oms.access.authenticating import forget_all_cached_keys
 from oms.access.scopes import Scope
 from oms.orders.statuses import Status
 from tests.api.callers import Caller, fields_of, parsed, refusal
+from tests.feeds.hooks.delivering import dispatching, wait_until
+from tests.feeds.hooks.receivers import Receiver, allow_loopback
 from tests.workflow.stories import place, place_in
 
 pytestmark = pytest.mark.django_db
@@ -142,3 +145,20 @@ def test_a_reconciliation_asks_again_only_for_who_may_configure_a_feed() -> None
     refusal(Caller([Scope.LIST_ORDERS]).post(hour, body), 403, "forbidden")
     refusal(Caller([Scope.FEED_HOOK_ADMIN]).post(hour, body), 404, "feed_not_configured")
     assert fields_of(Caller().post(hour, {"orders": [], "replay": True})) == ["replay"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_hooks_receiver_is_called_again_under_the_id_that_it_knows(settings: Settings) -> None:
+    allow_loopback(settings)
+    caller = Caller([Scope.FEED_HOOK_ADMIN])
+    with Receiver() as receiver, dispatching():
+        body = {"filter": {"status": ["handling"]}, "hook": {"url": receiver.url}}
+        assert caller.post("orders/hook/config", body).status_code == 200
+        place_in(Status.HANDLING)
+        wait_until(lambda: len(receiver.deliveries) == 1)
+        assert caller.post("orders/hook/replay", {"fromPosition": 1}).status_code == 202
+        wait_until(lambda: len(receiver.deliveries) == 2)
+        first, again = receiver.deliveries
+        wait_until(lambda: parsed(caller.get("orders/hook/replay"))["replays"][0]["finishedAt"])
+    assert first.headers["webhook-id"] == again.headers["webhook-id"]
+    assert first.body == again.body
