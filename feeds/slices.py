@@ -7,7 +7,7 @@ once: the cursor passes over it, and a replay brings it back.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from django.db import transaction
@@ -15,6 +15,7 @@ from django.db import transaction
 from feeds.locking import exclusive_lock
 from feeds.matching import matching_events
 from feeds.models import FilterType, Subscription
+from feeds.positions import DISORDER, first_position_since
 from oms.ops.statements import Statement, run_together
 
 SLICE: Final = 5_000
@@ -47,6 +48,7 @@ class _Terms(NamedTuple):
     next_position: int | None
     until_position: int | None
     order_ids: list[str] | None
+    outdated_before: datetime | None
 
     @property
     def asks_expression(self) -> bool:
@@ -100,6 +102,8 @@ def _queue_slice(subscription_id: int, terms_of: str) -> Slice:
         terms = _locked_terms(subscription_id, terms_of)
         if terms is None:
             return Slice()
+        if terms.outdated_before is not None:
+            return _pass_over(terms, terms.outdated_before)
         if not terms.asks_expression:
             found = _found(terms)
             return _queue(terms, _Judged(found, found.positions))
@@ -109,6 +113,13 @@ def _queue_slice(subscription_id: int, terms_of: str) -> Slice:
         if _locked_terms(subscription_id, terms_of) != terms:
             return Slice()
         return _queue(terms, judged)
+
+
+def _pass_over(terms: _Terms, moment: datetime) -> Slice:
+    """A key that comes back after weeks need not wait until months are looked at, to keep nothing."""
+    following = max(first_position_since(moment), terms.cursor + 2)
+    Subscription.objects.filter(pk=terms.subscription_id).update(cursor=following - 1)
+    return Slice(read=following - 1 - terms.cursor)
 
 
 def _queue(terms: _Terms, judged: _Judged) -> Slice:
@@ -129,12 +140,19 @@ _COLUMNS: Final = """
            make_interval(secs => s.retention_seconds), k.seller_ids, k.affiliate_ids
 """
 _WITHOUT_REPLAY: Final = f"""
-    {_COLUMNS}, NULL, NULL, NULL, NULL
+    {_COLUMNS}, NULL, NULL, NULL, NULL, (
+        SELECT statement_timestamp() - make_interval(secs => s.retention_seconds)
+        FROM orders_ledgerentry l JOIN orders_orderevent e ON e.id = l.event_id
+        WHERE l.position = s.cursor + 1
+          AND e.occurred_at < statement_timestamp()
+                              - make_interval(secs => s.retention_seconds)
+                              - interval '{DISORDER.total_seconds():.0f} seconds'
+    )
     FROM feeds_subscription s JOIN access_appkey k ON k.id = s.app_key_id
     WHERE s.id = %s AND s.is_active
 """
 _WITH_REPLAY: Final = f"""
-    {_COLUMNS}, r.id, r.next_position, r.until_position, r.order_ids
+    {_COLUMNS}, r.id, r.next_position, r.until_position, r.order_ids, NULL
     FROM feeds_subscription s JOIN access_appkey k ON k.id = s.app_key_id
     JOIN feeds_replay r ON r.subscription_id = s.id AND r.finished_at IS NULL
     WHERE s.id = %s AND s.is_active

@@ -23,6 +23,7 @@ def sections() -> dict[str, Callable[[Rig], Iterator[Measurement]]]:
     """This function will name what can be measured, in the order of a full run."""
     # Imported here: these modules need settings, which need the rig's database.
     from tests.bench.admin_pages import measure_admin
+    from tests.bench.feeding import measure_feeding
     from tests.bench.listing import measure_listing
     from tests.bench.memory import measure_memory
     from tests.bench.moving import measure_moving
@@ -36,6 +37,7 @@ def sections() -> dict[str, Callable[[Rig], Iterator[Measurement]]]:
         "transitions": measure_transitions,
         "moving": measure_moving,
         "numbering": measure_numbering,
+        "feeding": measure_feeding,
         "admin": measure_admin,
         "listing": measure_listing,
         "plans": measure_plans,

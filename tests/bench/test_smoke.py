@@ -14,6 +14,7 @@ SECTIONS = {
     "transitions",
     "moving",
     "numbering",
+    "feeding",
     "admin",
     "plans",
     "memory",
