@@ -24,7 +24,15 @@ SHORT: Final = {
     "SWEEP_SECONDS": "0.5",
     "CONNECTOR_TIMEOUT_SECONDS": "1.5",
 }
-ALWAYS: Final = {"WINDOW_TO_CANCEL_SECONDS": "1", "WORKFLOW_WORKERS": "3", "HTTPS": "0"}
+ALWAYS: Final = {
+    "WINDOW_TO_CANCEL_SECONDS": "1",
+    "WORKFLOW_WORKERS": "3",
+    "HTTPS": "0",
+    # Receivers of hooks answer on this machine, over plain HTTP.
+    "HOOK_ALLOWED_ADDRESSES": "127.0.0.0/8",
+    "HOOK_ALLOW_HTTP": "1",
+    "HOOK_PORTS": "any",
+}
 FLOWS: Final = (Flow.COMPLETE, Flow.COMPLETE, Flow.MARKETPLACE, Flow.FULFILLMENT, Flow.CHAIN)
 
 Place = Callable[[int], list[str]]

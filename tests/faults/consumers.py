@@ -20,6 +20,8 @@ FEED = "/api/orders/feed"
 FEED_CONFIG = "/api/orders/feed/config"
 HOOK_CONFIG = "/api/orders/hook/config"
 PATIENCE_SECONDS = 20
+# Not the address of our own web process, which no hook may call.
+RECEIVER_HOST = "127.0.0.2"
 
 
 def new_headers(owner: str) -> dict[str, str]:
@@ -135,7 +137,7 @@ class HookReceiver:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hook"
+        return f"http://{RECEIVER_HOST}:{self.port}/hook"
 
     def set_mood(self, mood: Mood) -> None:
         self.mood = mood
@@ -187,9 +189,11 @@ def serving(receiver: HookReceiver) -> Iterator[HookReceiver]:
         daemon_threads = True
         request_queue_size = 128
 
-    server = Server(("127.0.0.1", receiver.port), Handler)
+    server = Server((RECEIVER_HOST, receiver.port), Handler)
     receiver.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+    )
     thread.start()
     try:
         yield receiver

@@ -12,9 +12,6 @@ from tests.faults.deliveries import Emitted
 from tests.faults.processes import wait_until
 from tests.faults.rig import Rig
 
-# Receivers of tests answer on this machine, over plain HTTP.
-RECEIVERS_HERE = {"HOOK_ALLOWED_ADDRESSES": "127.0.0.0/8", "HOOK_ALLOW_HTTP": "1"}
-
 
 def start_hooks(rig: Rig, **environment: str) -> "subprocess.Popen[bytes]":
     """This function will start a dispatcher of hooks and wait until it has beaten."""
@@ -23,7 +20,7 @@ def start_hooks(rig: Rig, **environment: str) -> "subprocess.Popen[bytes]":
         process = subprocess.Popen(
             [sys.executable, "manage.py", "dispatch_hooks"],
             cwd=ROOT,
-            env={**rig.environment, **RECEIVERS_HERE, **environment, "BULKHEAD_ROLE": "hooks"},
+            env={**rig.environment, **environment, "BULKHEAD_ROLE": "hooks"},
             stdout=log,
             stderr=log,
             start_new_session=True,
