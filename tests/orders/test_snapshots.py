@@ -232,7 +232,7 @@ def test_snapshots_begin_with_the_first_demand_and_end_with_the_last() -> None:
 def test_a_snapshot_has_every_table_that_the_document_is_made_of() -> None:
     place()
     (rows,) = DocumentSnapshot.objects.values_list("rows", flat=True)
-    assert set(rows) == {model._meta.db_table for model in PARTS}
+    assert set(orjson.loads(rows)) == {model._meta.db_table for model in PARTS}
 
 
 @pytest.mark.usefixtures("demanded")
@@ -240,10 +240,12 @@ def test_a_snapshot_from_before_a_column_was_added_can_still_be_read() -> None:
     order_id = place()
     snapshot = DocumentSnapshot.objects.get()
     (document,) = documents_at_events([snapshot.pk]).values()
-    del snapshot.rows["orders_item"][0]["tax_cents"]
-    del snapshot.rows["orders_payment"][0]["extra"]
-    snapshot.rows["orders_order"][0]["dropped_since"] = 1
-    snapshot.rows["orders_dropped_table"] = [{}]
+    rows = orjson.loads(snapshot.rows)
+    del rows["orders_item"][0]["tax_cents"]
+    del rows["orders_payment"][0]["extra"]
+    rows["orders_order"][0]["dropped_since"] = 1
+    rows["orders_dropped_table"] = [{}]
+    snapshot.rows = orjson.dumps(rows).decode()
     snapshot.save()
     assert documents_at_events([last_event(order_id).pk]) == {snapshot.pk: document}
 

@@ -73,7 +73,7 @@ def documents_at_events(event_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
 
 
 _SNAPSHOTS: Final = """
-    SELECT e.id, e.order_id, s.rows::text
+    SELECT e.id, e.order_id, s.rows
     FROM orders_orderevent e LEFT JOIN orders_documentsnapshot s ON s.event_id = e.id
     WHERE e.id = ANY(%s)
 """
@@ -85,20 +85,21 @@ def _parts_of(snapshot: str) -> Parts:
     told = orjson.loads(snapshot)
     return {
         model: [
-            # A column that was added since has what the rows of that time were given.
-            _decoded(model, _defaults_of(model, row) | row)
-            for row in told.get(model._meta.db_table) or ()
+            _decoded(model, _completed(model, row)) for row in told.get(model._meta.db_table) or ()
         ]
         for model in PARTS
     }
 
 
-def _defaults_of(model: type[Model], row: Row) -> dict[str, Any]:
-    return {
+def _completed(model: type[Model], row: dict[str, Any]) -> dict[str, Any]:
+    """Gives a column that was added since what the rows of that time were given."""
+    if row.keys() >= COLUMNS_OF[model]:
+        return row
+    defaults = {
         field.attname: None if field.db_default is not NOT_PROVIDED else field.get_default()
         for field in model._meta.concrete_fields
-        if field.attname not in row
     }
+    return defaults | row
 
 
 def _rows_of(part: Parts, is_in_error: bool = False) -> OrderRows:
@@ -150,6 +151,9 @@ PARTS: Final[tuple[type[Model], ...]] = (
     CancellationRequest,
     OrderEvent,
 )
+COLUMNS_OF: Final = {
+    model: frozenset(field.attname for field in model._meta.concrete_fields) for model in PARTS
+}
 TIMES_OF: Final = {
     model: tuple(
         field.attname for field in model._meta.concrete_fields if isinstance(field, DateTimeField)

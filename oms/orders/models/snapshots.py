@@ -17,7 +17,11 @@ class SnapshotDemand(models.Model):
 
 
 class DocumentSnapshot(models.Model):
-    """The rows of an order as an event left them; `oms.orders.documents` makes the document of them."""
+    """
+    The rows of an order as an event left them; `oms.orders.documents` makes the document of them.
+
+    `rows` is the text of a JSON object from table name to its rows, null where there are none.
+    """
 
     event = models.OneToOneField(
         OrderEvent,
@@ -27,7 +31,7 @@ class DocumentSnapshot(models.Model):
         related_name="+",
     )
     taken_at = models.DateTimeField(db_default=Now())
-    rows = models.JSONField()
+    rows = models.TextField()
 
     class Meta:
         indexes = [models.Index(fields=["taken_at"], name="snapshot_by_age")]
