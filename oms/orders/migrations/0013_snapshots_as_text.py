@@ -34,9 +34,7 @@ def take_snapshots(b: str, row: str, cast: str) -> str:
     """This function will write the function with json or jsonb, the same in all else."""
 
     def part(table: str, condition: str, join: str = "") -> str:
-        return (
-            f"'{table}', (SELECT json{b}_agg({row}(t)) FROM {table} t {join} WHERE {condition})"
-        )
+        return f"'{table}', (SELECT json{b}_agg({row}(t)) FROM {table} t {join} WHERE {condition})"
 
     join = "JOIN orders_package p ON p.id = t.package_id"
     parts = [
