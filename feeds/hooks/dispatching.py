@@ -40,6 +40,8 @@ BEAT_SECONDS = 5.0
 RECORDED_AT_ONCE = 500
 # A subscription whose queue is being filled is not waited for, until a result is so old.
 PATIENT_FOR_SECONDS = 0.5
+# After a turn that failed, perhaps for waiting in vain, nobody is waited for, for so long.
+IMPATIENT_FOR_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 2.0
 # After SIGTERM: calls end by their own limit, then what they brought is written.
 RECORDING_SECONDS = 2.0
@@ -83,6 +85,7 @@ class Dispatcher:
         self._terms_read_at = -TERMS_SECONDS
         self._beat_at = -BEAT_SECONDS
         self._delivered = 0
+        self._patient_from = 0.0
 
     def stop(self) -> None:
         self._stopping.set()
@@ -129,6 +132,7 @@ class Dispatcher:
                 failures = 0
             except Exception as error:
                 failures += 1
+                self._patient_from = time.monotonic() + IMPATIENT_FOR_SECONDS
                 await self._pause(error, failures)
                 continue
             self._begin_calls()
@@ -160,7 +164,11 @@ class Dispatcher:
         now = time.monotonic()
         recorded = record(
             [replace(e.result, ended_ago=now - e.at) for e in batch],
-            wait_for=[e.result.subscription_id for e in batch if now - e.at > PATIENT_FOR_SECONDS],
+            wait_for=[
+                e.result.subscription_id
+                for e in batch
+                if now - e.at > PATIENT_FOR_SECONDS and now > self._patient_from
+            ],
         )
         self._disable_those_that_are_gone(batch, recorded)
         if now - self._beat_at > BEAT_SECONDS:
@@ -211,6 +219,8 @@ class Dispatcher:
     # Calls
 
     def _begin_calls(self) -> None:
+        if self._stopping.is_set():
+            return
         for receiver, item in self._receivers.take_startable():
             if item.is_late:
                 receiver.under_way -= 1

@@ -34,6 +34,12 @@ def fill_queues(subscription_ids: Sequence[int], is_stopping: Callable[[], bool]
     return bool(busy)
 
 
+_HAS_SAMPLE: Final = """
+    SELECT 1 FROM feeds_subscription s
+    JOIN feeds_lagsample l ON l.subscription_id = s.id
+    WHERE s.is_active AND l.sampled_at > statement_timestamp() - make_interval(secs => %s)
+    LIMIT 1
+"""
 _STATES: Final = QUEUE_STATE + " WHERE s.id = ANY(%s) AND s.is_active"
 
 
@@ -42,4 +48,7 @@ def _sample_lag_each_minute() -> None:
     if time.monotonic() - _sampled_at < LAG_SECONDS:
         return
     _sampled_at = time.monotonic()
-    sample_lag()
+    # Several dispatchers may run; one sample a minute is enough.
+    (known,) = run_together(Statement(_HAS_SAMPLE, [LAG_SECONDS / 2]))
+    if not known:
+        sample_lag()

@@ -70,7 +70,8 @@ def record(results: Sequence[Result], *, wait_for: Iterable[int] = ()) -> Record
         return Recorded(frozenset(), frozenset(), frozenset())
     named = sorted({result.subscription_id for result in results})
     patient = sorted(set(wait_for) & set(named))
-    _, granted, rows, _ = run_together(
+    _, _, granted, rows, _ = run_together(
+        Statement("SELECT set_config('lock_timeout', %s, true)", [LONGEST_WAIT]),
         Statement(_WAIT_FOR_LOCKS, [FEEDS_LOCK_CLASS, patient]),
         Statement(_TRY_LOCKS, [FEEDS_LOCK_CLASS, named]),
         Statement(_RECORD, [as_json(results), settings.HOOK_DISABLED_AFTER_DAYS]),
@@ -84,6 +85,8 @@ def record(results: Sequence[Result], *, wait_for: Iterable[int] = ()) -> Record
     )
 
 
+# A process that froze while it filled a queue holds the lock until PostgreSQL ends its session.
+LONGEST_WAIT: Final = "1s"
 _ENDS: Final = frozenset({Fate.DELIVERED, Fate.PARKED})
 
 _WAIT_FOR_LOCKS: Final = """

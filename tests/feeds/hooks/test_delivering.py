@@ -9,7 +9,7 @@ from django.db.models import F
 from pytest_django import Settings
 from standardwebhooks import Webhook
 
-from feeds.hooks.configuring import delete_hook
+from feeds.hooks.configuring import configure_hook, delete_hook
 from feeds.hooks.resending import ResendRefused, resend_failed, resend_items, resend_range
 from feeds.hooks.rotating import rotate_secret
 from feeds.hooks.trying import send_test
@@ -82,6 +82,32 @@ def test_statuses_that_were_not_asked_for_are_not_told() -> None:
     assert sorted(told(receiver.deliveries)) == sorted(
         (order_id, "ready-for-handling") for order_id in orders
     )
+
+
+def test_a_hook_by_expression_tells_of_each_version_or_of_each_order_once() -> None:
+    """KI 832400: versions were skipped where the expression named something that changes."""
+    with Receiver() as every, Receiver() as once:
+        for receiver, is_disabled in ((every, True), (once, False)):
+            configure_hook(
+                app_key_id=make_key().pk,
+                body={
+                    "filter": {
+                        "type": "FromOrders",
+                        "expression": 'status in ["payment-approved", "handling"]',
+                        "disableSingleFire": is_disabled,
+                    },
+                    "hook": {"url": receiver.url},
+                },
+                actor=ACTOR,
+            )
+        with dispatching():
+            order_id = place_in(Status.HANDLING)
+            wait_until(lambda: (order_id, "handling") in told(every.deliveries))
+            wait_until(lambda: once.deliveries)
+            time.sleep(0.5)
+    states = [state for _, state in told(every.deliveries)]
+    assert list(dict.fromkeys(states)) == ["payment-approved", "handling"]
+    assert told(once.deliveries) == [(order_id, "payment-approved")]
 
 
 def test_a_delivered_item_is_committed_with_its_attempt() -> None:
