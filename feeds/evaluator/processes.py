@@ -7,6 +7,7 @@ expression on that document. A child that cannot be started or does not answer i
 """
 
 import atexit
+import contextlib
 import os
 import signal
 import socket
@@ -42,11 +43,12 @@ PATIENCE_AFTER_STRIKES_MS: Final = 5.0
 
 
 class _ChildEnded(Exception):
-    """The child is gone. `cause` says what ended it, if that was the expression."""
+    """The child is gone. `cause` says how the expression did it, if it can only have been that."""
 
-    def __init__(self, cause: str) -> None:
-        self.cause = cause
-        super().__init__(cause)
+    def __init__(self, code: int) -> None:
+        self.cause = _CAUSES.get(code, "")
+        self.is_by_others = code in _BY_OTHERS
+        super().__init__(f"evaluator ended with {code}")
 
 
 class _Child:
@@ -56,15 +58,13 @@ class _Child:
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(SILENCE_SECONDS)
         self.answers = self.socket.makefile("rb")
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "feeds.evaluator"],
-                cwd=ROOT,
-                # It needs no secret of ours.
-                env={"PATH": os.environ.get("PATH", "")},
-                stdin=theirs.fileno(),
-                stdout=theirs.fileno(),
-            )
+        try:
+            with theirs:
+                self.process = _started(theirs.fileno())
+        except OSError as error:
+            self.answers.close()
+            self.socket.close()
+            raise EvaluatorUnavailable("No evaluator of expressions can be started.") from error
         try:
             ready = self.answers.readline()
         except OSError:
@@ -104,12 +104,27 @@ class _Child:
     def _ended(self, error: OSError | None) -> Exception:
         if isinstance(error, TimeoutError):
             return EvaluatorUnavailable("The evaluator of expressions does not answer.")
-        code = self.process.wait(SILENCE_SECONDS)
-        return _ChildEnded(_CAUSES.get(code, ""))
+        return _ChildEnded(self.process.wait(SILENCE_SECONDS))
 
 
+def _started(channel: int) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "feeds.evaluator"],
+        cwd=ROOT,
+        # It needs no secret of ours, only what a Python needs to start.
+        env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+        stdin=channel,
+        stdout=channel,
+    )
+
+
+_ENVIRONMENT: Final = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "LANG", "LC_ALL")
+# Nothing that an expression does ends its process in these ways: somebody else did.
+_BY_OTHERS: Final = frozenset({-signal.SIGKILL, -signal.SIGTERM, 0})
 _CAUSES: Final = {
     -signal.SIGPROF: f"{TOO_LONG}: The expression takes too long.",
+    # The regular expression engine's way to run out of memory.
+    -signal.SIGABRT: TOO_MUCH_MEMORY,
     OUT_OF_MEMORY: TOO_MUCH_MEMORY,
 }
 
@@ -121,11 +136,16 @@ class _Children:
         self.idle: list[_Child] = []
         self.slots = threading.BoundedSemaphore(MOST_CHILDREN)
 
-    def take(self) -> _Child:
+    def take(self, *, fresh: bool) -> _Child:
+        """This function will return a child that nobody else has, a new one if `fresh`."""
         if not self.slots.acquire(timeout=SILENCE_SECONDS):
             raise EvaluatorUnavailable("The evaluators of expressions are all busy.")
         try:
-            return self.idle.pop() if self.idle else _Child()
+            if fresh:
+                self.end_all()
+            with contextlib.suppress(IndexError):
+                return self.idle.pop()
+            return _Child()
         except BaseException as error:
             self.slots.release()
             if isinstance(error, OSError):
@@ -145,8 +165,9 @@ class _Children:
             self.slots.release()
 
     def end_all(self) -> None:
-        while self.idle:
-            self.idle.pop().end()
+        with contextlib.suppress(IndexError):
+            while True:
+                self.idle.pop().end()
 
     def forget(self) -> None:
         """This function will let go of a parent's children, in a process that was forked from it."""
@@ -195,11 +216,11 @@ def _ask(
     """
     This function will judge documents up to the first that kills the child, that one included.
 
-    Killed from outside, the child's work is done again by the next one.
+    What a child did that others killed is done again by a new one.
     """
     for is_last in (False, True):
         verdicts: list[Verdict] = []
-        child, told = _children.take(), {}
+        child, told = _children.take(fresh=is_last), {}
         try:
             told = child.begin(text, len(lines), patience_ms)
             if "refused" not in told and lines:
@@ -209,6 +230,8 @@ def _ask(
             _children.give_up(child)
             if not end.cause and not is_last:
                 continue
+            if end.is_by_others:
+                raise EvaluatorUnavailable("The evaluators of expressions are killed.") from end
             cause = end.cause or "The expression ended its evaluator."
             if "paths" not in told:
                 raise ExpressionRefused(cause) from end

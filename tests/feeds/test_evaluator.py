@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from feeds.evaluator import processes
-from feeds.evaluator.outcomes import PATIENCE_MS, Verdict
+from feeds.evaluator.outcomes import PATIENCE_MS, EvaluatorUnavailable, Verdict
 from feeds.evaluator.processes import ROOT
 from feeds.expressions import compile_expression
 
@@ -147,9 +147,43 @@ def test_a_document_that_kills_the_evaluator_costs_the_others_nothing() -> None:
 
 def test_an_evaluator_killed_from_outside_is_replaced_and_nothing_is_decided_wrongly() -> None:
     expression = compile_expression("n > 0")
+    processes._children.idle.append(processes._Child())
     for child in processes._children.idle:
         os.kill(child.process.pid, signal.SIGKILL)
     assert expression.verdicts([{"n": 1}, {"n": 0}]) == [Verdict(True), Verdict(False)]
+
+
+def test_evaluators_that_are_killed_again_and_again_decide_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expression = compile_expression("n > 0")
+    send = processes._Child.send
+
+    def killed_first(child: processes._Child, lines: bytes) -> None:
+        child.process.kill()
+        child.process.wait()
+        send(child, lines)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(processes._Child, "send", killed_first)
+        with pytest.raises(EvaluatorUnavailable):
+            expression.verdicts([{"n": 1}])
+    assert expression.verdicts([{"n": 1}]) == [Verdict(True)]
+
+
+def test_an_evaluator_that_cannot_be_started_decides_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expression = compile_expression("n > 0")
+    processes._children.end_all()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", "/nowhere/python")
+        with pytest.raises(EvaluatorUnavailable):
+            expression.verdicts([{"n": 1}])
+        patch.setattr(sys, "executable", "/bin/false")
+        with pytest.raises(EvaluatorUnavailable):
+            compile_expression("n")
+    assert expression.verdicts([{"n": 1}]) == [Verdict(True)]
 
 
 def test_a_forked_process_has_an_evaluator_of_its_own() -> None:
