@@ -16,6 +16,7 @@ SECTIONS = {
     "numbering",
     "feeding",
     "admin",
+    "listing",
     "plans",
     "memory",
 }
