@@ -2,7 +2,8 @@
 Events again: a stretch of the ledger, or everything about some orders.
 
 A replay is a row; pulling works through it in slices, after what is new, and its items say that
-they are a replay. Asking costs nothing but the row, so a few at a time have to be enough.
+they are a replay. Asking costs nothing but the row, so a few stretches at a time have to be enough.
+Orders are cheap to find, and a reconciliation asks for those of each hour: a month of hours fits.
 """
 
 from collections.abc import Collection, Sequence
@@ -24,16 +25,17 @@ from oms.orders.models import Order
 
 MOST_ORDERS: Final = 1_000
 MOST_UNFINISHED: Final = 5
+MOST_UNFINISHED_OF_ORDERS: Final = 1_000
 MOST_TOLD: Final = 20
 
 
 class TooManyReplays(Exception):
     """The subscription has as many unfinished replays as it may have."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
         super().__init__(
-            f"{MOST_UNFINISHED} replays of this app key are not finished. They go on whenever "
-            "it is read; ask again when one of them is through."
+            f"{most} replays of this app key are not finished. They go on whenever it is read; "
+            "ask again when one of them is through."
         )
 
 
@@ -68,8 +70,7 @@ def request_replay(
         _check_orders(subscription, wanted.order_ids)
     with transaction.atomic():
         run_together(exclusive_lock(subscription.pk))
-        if subscription.replays.filter(finished_at__isnull=True).count() >= MOST_UNFINISHED:
-            raise TooManyReplays
+        _check_room(subscription, is_of_orders=wanted.order_ids is not None)
         replay = Replay.objects.create(
             subscription=subscription,
             from_position=first,
@@ -139,6 +140,15 @@ def _check_orders(subscription: Subscription, order_ids: Collection[str]) -> Non
     ]
     if problems:
         raise FeedRefused(*problems[:MOST_TOLD])
+
+
+def _check_room(subscription: Subscription, *, is_of_orders: bool) -> None:
+    most = MOST_UNFINISHED_OF_ORDERS if is_of_orders else MOST_UNFINISHED
+    unfinished = subscription.replays.filter(
+        finished_at__isnull=True, order_ids__isnull=not is_of_orders
+    )
+    if unfinished.count() >= most:
+        raise TooManyReplays(most)
 
 
 def _record(subscription: Subscription, replay: Replay) -> None:

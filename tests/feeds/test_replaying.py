@@ -146,14 +146,21 @@ def test_orders_of_other_sellers_are_as_good_as_not_there() -> None:
     assert [problem.field for problem in refused.value.problems] == ["orderIds[1]"]
 
 
-def test_only_a_few_replays_of_a_feed_may_be_unfinished() -> None:
-    place()
+def test_only_a_few_replays_of_a_feed_may_be_unfinished_and_many_of_orders(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("feeds.replaying.MOST_UNFINISHED_OF_ORDERS", 7)
+    order_id = place()
     feed, other = make_feed(), make_feed()
     for _ in range(MOST_UNFINISHED):
         request_replay(feed, wanted=Wanted(from_position=1), actor=ACTOR)
     with pytest.raises(TooManyReplays):
         request_replay(feed, wanted=Wanted(from_position=1), actor=ACTOR)
-    assert len(replays_of(feed)) == MOST_UNFINISHED
+    for _ in range(7):
+        request_replay(feed, wanted=Wanted(order_ids=[order_id]), actor=ACTOR)
+    with pytest.raises(TooManyReplays):
+        request_replay(feed, wanted=Wanted(order_ids=[order_id]), actor=ACTOR)
+    assert len(replays_of(feed)) == MOST_UNFINISHED + 7
     request_replay(other, wanted=Wanted(from_position=1), actor=ACTOR)
     drain(feed)
     request_replay(feed, wanted=Wanted(from_position=1), actor=ACTOR)
