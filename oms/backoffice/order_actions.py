@@ -250,6 +250,20 @@ ACTIONS: Final[Mapping[str, OrderAction]] = {
             is_dangerous=True,
         ),
         OrderAction(
+            name="lose-seller",
+            audited_as="order.seller_lost",
+            label="Seller gives it up",
+            icon="storefront",
+            effect="The order waits for another seller, as if its seller had canceled. "
+            "If none takes it until the window to change seller closes, it is canceled.",
+            done="Waiting for another seller.",
+            run=lambda act: cancel_order(
+                order_id=act.order_id, reason=act.reason, actor=act.actor, as_seller=True
+            ),
+            is_legal=_can(A.LOSE_SELLER),
+            is_dangerous=True,
+        ),
+        OrderAction(
             name="force-status",
             label="Force status",
             icon="gavel",

@@ -57,7 +57,7 @@ def test_a_change_is_accepted_and_told_back_in_full(caller: Caller) -> None:
         "inProgress": False,
         "logs": [{"date": told["date"], "message": "Applied."}],
     }
-    assert parsed(caller.get(path(order_id))) == {"requests": [details]}
+    assert parsed(caller.get(path(order_id))) == {"requests": [details], "actions": []}
 
 
 def test_a_preview_answers_without_ids_and_changes_nothing(caller: Caller) -> None:

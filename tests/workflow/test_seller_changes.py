@@ -16,6 +16,7 @@ from tests.workflow.stories import (
     let_time_pass,
     nothing_changes,
     order_of,
+    payment_of,
     place,
     place_in,
     record,
@@ -27,6 +28,7 @@ from workflow.models import StoreRules, WorkItem
 from workflow.policies import policies
 from workflow.runner import run_due
 from workflow.services.cancellation import cancel_order
+from workflow.services.payment import approve_payment
 from workflow.services.refusals import CancellationRefused, InvalidInput
 from workflow.services.seller_changes import NewSeller, change_seller, set_window_to_change_seller
 from workflow.steps import Step
@@ -195,3 +197,18 @@ def test_a_change_of_seller_forgets_the_warehouses_of_the_former_one() -> None:
     )
     entry = order_of(order_id).extra["shippingData"]["logisticsInfo"][0]
     assert entry == {"itemIndex": 0, "selectedSla": "Fast", "deliveryIds": []}
+
+
+def test_a_payment_approved_while_a_seller_is_looked_for_is_kept(
+    sandbox: ThreadedSandbox,
+) -> None:
+    order_id = place_in(Status.WAITING_FOR_AUTHORIZATION, MARKETPLACE)
+    give_up(order_id)
+    approve_payment(
+        order_id=order_id, payment_id=payment_of(order_id).payment_id, actor="key:gateway"
+    )
+    assert status_of(order_id) == Status.WINDOW_TO_CHANGE_SELLER
+    take_over(order_id)
+    run_due()
+    assert status_of(order_id) == Status.WAITING_SELLER_HANDLING
+    assert sandbox.effects()["operations"]["authorization"]["calls"] == 0

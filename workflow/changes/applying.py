@@ -124,12 +124,16 @@ def _fill(item: Item, line: Line) -> None:
 
 
 def _priced(line: Line) -> dict[str, Any]:
-    multiplier = float(line.multiplier)  # the document's own spelling; nothing is reckoned with it
     return {
         "measurementUnit": line.measurement_unit,
-        "unitMultiplier": multiplier,
+        "unitMultiplier": float(line.multiplier),
         "priceDefinition": price_definition(line),
     }
+
+
+def number_of(multiplier: Fraction) -> int | float:
+    """This function will spell a multiplier as a JSON number. Nothing is reckoned with it."""
+    return multiplier.numerator if multiplier.denominator == 1 else float(multiplier)
 
 
 def price_definition(line: Line) -> dict[str, Any]:
@@ -278,7 +282,7 @@ def _told(line: Line) -> dict[str, Any]:
     return {
         "id": line.sku_id,
         "uniqueId": line.unique_id,
-        "name": line.name or None,
+        "name": line.name or line.sku_id,
         "quantity": line.quantity,
         "price": line.selling_price_cents,
         "unitMultiplier": spelled(line.multiplier),

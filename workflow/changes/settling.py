@@ -20,7 +20,7 @@ from workflow.changes.applying import apply_plan
 from workflow.changes.asking import BIGGEST_CENTS, Asked, read_change
 from workflow.changes.parts import OrderParts, load_parts
 from workflow.changes.pricing import Plan, make_plan
-from workflow.flows import GIVEN_UP, PAYMENT_FLOWS, Action
+from workflow.flows import GIVEN_UP, PAYMENT_FLOWS, Action, find_next_status
 from workflow.models import ChangeRequest, WorkItem
 from workflow.moves import Change, write_change
 from workflow.services.refusals import InvalidInput, Problem
@@ -124,7 +124,9 @@ def carry_out(
     if plan.difference_cents < 0 and order.flow in PAYMENT_FLOWS:
         request.returns_cents = -plan.difference_cents
     _decide(order, request, State.DONE, "Applied.")
-    is_whole = 0 < parts.order.value_cents <= parts.invoiced_cents
+    is_whole = 0 < parts.order.value_cents <= parts.invoiced_cents and find_next_status(
+        order.flow, order.status, Action.RECORD_INVOICE
+    )
     return Change(
         order=order,
         actor=actor,

@@ -7,7 +7,7 @@ from django.conf import settings
 
 from oms.orders.documents.kinds import moment_text
 from oms.orders.models import Order
-from workflow.changes.applying import price_definition
+from workflow.changes.applying import number_of, price_definition
 from workflow.changes.pricing import TOTAL_NAMES, Line, Plan, Step
 from workflow.models import ChangeRequest
 
@@ -81,7 +81,8 @@ def tell_request(order: Order, request: ChangeRequest) -> dict[str, Any]:
         **request.told,
         "date": moment_text(request.requested_at),
         "origin": _origin(order.order_id),
-        "settings": request.settings,
+        # The contract's details have this one setting a level higher than its other answers.
+        "settings": {**request.settings, **request.settings["paymentConfiguration"]},
     }
 
 
@@ -174,7 +175,7 @@ def _item(line: Line) -> dict[str, Any]:
         "price": line.price_cents,
         "sellingPrice": line.selling_price_cents,
         "measurementUnit": line.measurement_unit,
-        "unitMultiplier": float(line.multiplier),
+        "unitMultiplier": number_of(line.multiplier),
         "name": line.name or None,
         "refId": line.ref_id or None,
         "imageUrl": line.shown.get("imageUrl"),
@@ -198,10 +199,46 @@ def _priced(line: Line) -> dict[str, Any]:
 
 def _logistics(lines: Sequence[Line]) -> list[dict[str, Any]]:
     return [
-        {**line.delivery, "itemIndex": position, "itemId": line.sku_id}
+        {
+            **_DELIVERY_DEFAULTS,
+            "price": line.shipping_cents,
+            "listPrice": line.shipping_cents,
+            "sellingPrice": line.shipping_cents,
+            **line.delivery,
+            "itemIndex": position,
+            "itemId": line.sku_id,
+        }
         for position, line in enumerate(lines)
         if line.delivery is not None
     ]
+
+
+_DELIVERY_DEFAULTS: Final[Mapping[str, Any]] = {
+    "selectedSla": None,
+    "selectedDeliveryChannel": None,
+    "addressId": None,
+    "slas": [],
+    "shipsTo": [],
+    "deliveryChannels": [],
+    "shippingEstimate": None,
+    "dockEstimate": None,
+    "shippingEstimateDate": None,
+    "lockTTL": None,
+    "deliveryCompany": None,
+    "polygonName": None,
+    "transitTime": None,
+    "deliveryIds": [],
+    "deliveryWindow": None,
+    "pickupPointId": None,
+    "pickupStoreInfo": {
+        "isPickupStore": False,
+        "friendlyName": None,
+        "address": None,
+        "additionalInfo": None,
+        "dockId": None,
+    },
+    "pickupDistance": None,
+}
 
 
 _ITEM_DEFAULTS: Final[Mapping[str, Any]] = {
@@ -216,7 +253,17 @@ _ITEM_DEFAULTS: Final[Mapping[str, Any]] = {
     "manualPriceAppliedBy": None,
     "rewardValue": 0,
     "isGift": False,
-    "additionalInfo": None,
+    "additionalInfo": {
+        "dimension": None,
+        "brandName": None,
+        "brandId": None,
+        "offeringInfo": None,
+        "offeringType": None,
+        "offeringTypeId": None,
+        "categoriesIds": None,
+        "productClusterId": None,
+        "commercialConditionId": None,
+    },
     "preSaleDate": None,
     "productCategoryIds": None,
     "productCategories": {},

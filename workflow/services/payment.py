@@ -23,6 +23,8 @@ EARLY_STATUSES: Final = frozenset(
         Status.ON_ORDER_COMPLETED,
         Status.WAITING_FOR_AUTHORIZATION,
         Status.WAITING_FOR_ORDER_AUTHORIZATION,
+        # Without a seller for the moment: what is said now holds for the next one.
+        Status.WINDOW_TO_CHANGE_SELLER,
     }
 )
 
