@@ -20,9 +20,13 @@ from feeds.models import Channel, HookAttempt, Outcome, QueueItem
 from oms.backoffice.timeline import sentence_of
 from oms.backoffice.times import ago, short
 from oms.backoffice.tones import Tone
+from oms.orders.models import Order
 
 PAGE_SIZE: Final = 15
 ATTEMPTS_PAGE: Final = 50
+# A receiver that never fails has millions of calls and no failed one.
+SCAN_LIMIT: Final = 20_000
+MOST_OF_ORDER: Final = 500
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -97,7 +101,7 @@ def read_items(
     """
     items = QueueItem.objects.filter(subscription_id=subscription_pk)
     if order_id:
-        items = items.filter(order__order_id=order_id)
+        items = items.filter(pk__in=_of_order(subscription_pk, order_id))
     items = _on_shelf(items, shelf, cursor, is_narrowed=bool(order_id))
     rows = list(items.select_related("event", "order").only(*_READ)[: size + 1])
     more, rows = len(rows) > size, rows[:size]
@@ -110,17 +114,26 @@ def read_items(
 def read_attempts(
     subscription_pk: int, *, cursor: str = "", only_failed: bool = False, size: int = ATTEMPTS_PAGE
 ) -> AttemptPage:
-    """This function will read one page of calls of a hook, newest first."""
+    """
+    This function will read one page of calls of a hook, newest first.
+
+    Failed ones are looked for among the next `SCAN_LIMIT`; a page that found fewer than it holds
+    says where to look on.
+    """
     attempts = HookAttempt.objects.filter(subscription_id=subscription_pk)
-    if only_failed:
-        attempts = attempts.filter(is_success=False)
     if _is_number(cursor):
         attempts = attempts.filter(pk__lt=int(cursor))
+    looked_to = None
+    if only_failed:
+        newest = attempts.order_by("-pk").values_list("pk", flat=True)
+        looked_to = newest[SCAN_LIMIT - 1 : SCAN_LIMIT].first()
+        attempts = attempts.filter(is_success=False, pk__gte=looked_to or 0)
     related = attempts.select_related("item__order", "item__event", "subscription__app_key")
     found = related.only(*_READ_ATTEMPT)
     rows = list(found.order_by("-pk")[: size + 1])
-    more, rows = len(rows) > size, rows[:size]
-    return AttemptPage(rows, str(rows[-1].pk) if more else "")
+    if len(rows) > size:
+        return AttemptPage(rows[:size], str(rows[size - 1].pk))
+    return AttemptPage(rows, str(looked_to or ""))
 
 
 def sent_body(attempt: HookAttempt) -> str:
@@ -259,6 +272,15 @@ _READ_ATTEMPT: Final = (
     "item__event__status",
     "item__event__last_status",
 )
+
+
+def _of_order(subscription_pk: int, order_id: str) -> list[int]:
+    """By the index of orders alone: with the shelf's order a planner may walk the whole queue."""
+    order_pk = Order.objects.filter(order_id=order_id).values_list("pk", flat=True).first()
+    if order_pk is None:
+        return []
+    items = QueueItem.objects.filter(order_id=order_pk, subscription_id=subscription_pk)
+    return list(items.order_by("-pk").values_list("pk", flat=True)[:MOST_OF_ORDER])
 
 
 def _on_shelf(

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from feeds.models import Channel, HookEndpoint, Subscription
 from oms.access.list_pollers import note_list_poller
+from oms.backoffice import integration_items
 from oms.backoffice.integration_states import Condition
 from oms.ops.heartbeats import beat
 from oms.ops.models import Heartbeat
@@ -354,3 +355,19 @@ def test_who_may_not_see_integrations_sees_none(login: Login) -> None:
         assert client.get(link).status_code == 403
     page = client.get(reverse("admin:orders_order_change", args=[Order.objects.get().pk]))
     assert page.context["integrations"] is None
+
+
+def test_failed_calls_are_looked_for_a_stretch_at_a_time(
+    login: Login, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(integration_items, "SCAN_LIMIT", 10)
+    hook, client = subscribe(give_key(), Channel.HOOK), login("Support")
+    attempt(hook, is_success=False, status=500)
+    for _ in range(12):
+        attempt(hook)
+    link = reverse("admin:integration_attempts", args=[hook.app_key_id])
+    first = client.get(link, {"show": "failed"}).context["page"]
+    assert first.attempts == []
+    second = client.get(link, {"show": "failed", "older": first.next_cursor}).context["page"]
+    assert [row.status for row in second.attempts] == [500]
+    assert second.next_cursor == ""
