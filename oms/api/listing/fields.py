@@ -44,6 +44,8 @@ _DAY_ONLY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _DAYS: Final = re.compile(r"(-?\d{1,4})(?:\.days?)?", re.ASCII)
 DATE_PREFIXES: Final = ("creationDate", "authorizedDate", "invoicedDate")
 YEARS: Final = (1900, 2999)
+# The pattern may look at each blank many times.
+LONGEST_RANGE: Final = 200
 
 
 class Repeated(forms.Widget):
@@ -151,7 +153,7 @@ class PeriodsField(ParameterField):
 
 
 def _period(text: str) -> Period:
-    match = _RANGE.fullmatch(text)
+    match = _RANGE.fullmatch(text) if len(text) <= LONGEST_RANGE else None
     prefixes = {prefix.lower() for prefix in DATE_PREFIXES}
     if match is None or (match["prefix"] or "creationdate").lower() not in prefixes:
         raise _no_range(text)

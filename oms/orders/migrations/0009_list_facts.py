@@ -37,7 +37,9 @@ LANGUAGE sql IMMUTABLE AS $$
        OR f.operator_email <> '' OR f.is_in_store OR f.gift_list_id <> ''
 $$;
 
-CREATE FUNCTION orders_keep_new_facts() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Restoring data alone writes orders with an empty search_path.
+CREATE FUNCTION orders_keep_new_facts() RETURNS trigger LANGUAGE plpgsql
+SET search_path FROM CURRENT AS $$
 BEGIN
     INSERT INTO orders_listfacts SELECT f.* FROM added, orders_list_facts(added.id, added.extra) f;
     -- In one order of names, so that two writers of new names cannot wait for each other.
@@ -51,7 +53,8 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION orders_keep_changed_facts() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION orders_keep_changed_facts() RETURNS trigger LANGUAGE plpgsql
+SET search_path FROM CURRENT AS $$
 BEGIN
     DELETE FROM orders_listfacts WHERE order_id = NEW.id;
     INSERT INTO orders_listfacts SELECT f.* FROM orders_list_facts(NEW.id, NEW.extra) f;
