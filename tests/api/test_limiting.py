@@ -13,7 +13,7 @@ from pytest_django import Settings
 from oms.access import limits
 from oms.access.authenticating import Principal, authenticate, forget_all_cached_keys
 from oms.access.limits import forget_shares
-from oms.access.list_pollers import list_pollers
+from oms.access.list_pollers import list_pollers, note_list_poller
 from oms.access.models import AppKey, ListPoller
 from oms.api.limiting import headers_to_add
 from oms.api.list_watch import forget_watched, watch_list
@@ -158,6 +158,21 @@ def test_a_poller_known_to_another_worker_is_known_at_its_first_request() -> Non
     request, at = window(0)
     watch_list(request, principal_of(Caller(), polls_list=True), at=at)
     assert "Link" in headers_to_add(request)
+
+
+def test_the_list_itself_tells_a_poller_of_the_feed(settings: Settings) -> None:
+    settings.LIST_POLLER_REQUESTS_PER_MINUTE = 1
+    caller = Caller()
+    assert "Link" not in caller.get("oms/pvt/orders").headers
+    key_id = principal_of(caller).key_id
+    note_list_poller(key_id, pattern="page by page", example="", request_count=1, position=0)
+    forget_all_cached_keys()
+    answer = caller.get("oms/pvt/orders?page=2")
+    assert answer.status_code == 200
+    assert '</api/orders/feed/config>; rel="successor-version"' in answer.headers["Link"]
+    assert answer.headers["RateLimit-Limit"] == "1"
+    refusal(caller.get("oms/pvt/orders"), 429, "too_many_requests")
+    assert caller.get(f"oms/pvt/orders/{place()}").status_code == 200
 
 
 def test_a_poller_has_a_quota_of_its_own(settings: Settings) -> None:
