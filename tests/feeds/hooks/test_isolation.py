@@ -81,6 +81,7 @@ def p99(figures: list[float]) -> float:
     return figures[int(len(figures) * 0.99)]
 
 
+@pytest.mark.timeout(1800)
 def test_a_hanging_and_a_failing_receiver_leave_the_others_as_they_were(
     dispatcher: DispatcherProcess, full_size: bool
 ) -> None:
@@ -100,7 +101,8 @@ def test_a_hanging_and_a_failing_receiver_leave_the_others_as_they_were(
             subscription=bad[1], is_success=False
         ).count()
         wait_until(
-            lambda: not QueueItem.objects.filter(subscription=bad[1], attempts=0).exists(), 240
+            lambda: not QueueItem.objects.filter(subscription=bad[1], attempts=0).exists(),
+            1200 if full_size else 200,
         )
         for receiver in receivers:
             receiver.__exit__(None, None, None)
