@@ -1,7 +1,7 @@
 """A dispatcher, receivers over HTTP, and orders that move: what is told, how, and in which order."""
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from aiohttp import web
@@ -9,12 +9,12 @@ from django.db.models import F
 from pytest_django import Settings
 from standardwebhooks import Webhook
 
-from feeds.hooks.configuring import configure_hook, delete_hook
-from feeds.hooks.resending import ResendRefused, resend_failed, resend_items, resend_range
+from feeds.hooks import filling
+from feeds.hooks.configuring import configure_hook
 from feeds.hooks.rotating import rotate_secret
 from feeds.hooks.trying import send_test
 from feeds.identifiers import event_id_of
-from feeds.models import HookAttempt, HookEndpoint, QueueItem
+from feeds.models import HookEndpoint, LagSample, QueueItem
 from oms.ops.clock import database_now
 from oms.ops.models import AuditEntry, Heartbeat
 from oms.orders.models import OrderEvent
@@ -290,96 +290,6 @@ def test_nothing_secret_lies_open_in_the_database() -> None:
     assert hook.secret not in logged
 
 
-# Sending again
-
-
-def test_parked_items_are_sent_again_with_the_same_id_and_a_schedule_of_their_own() -> None:
-    with Receiver() as receiver:
-        subscription = make_hook(receiver.url).endpoint.subscription
-        with dispatching():
-            place()
-            wait_until(lambda: outcomes(subscription) == ["committed"])
-            QueueItem.objects.update(outcome="parked", attempts=10)
-            HookAttempt.objects.all().delete()
-            receiver.behavior = fails
-            assert resend_failed(subscription.pk, actor=ACTOR, reason="mended") == 1
-            wait_until(lambda: len(attempts(subscription)) == 1)
-            assert outcomes(subscription) == [""]
-            receiver.behavior = lambda _: web.Response()
-            due_again(subscription)
-            wait_until(lambda: outcomes(subscription) == ["committed"])
-    assert [attempt.number for attempt in attempts(subscription)] == [11, 12]
-    assert len({call.headers["webhook-id"] for call in receiver.deliveries}) == 1
-    entry = AuditEntry.objects.get(action="hook.resent")
-    assert (entry.reason, entry.details) == ("mended", {"failed": "all", "count": 1})
-
-
-def test_one_item_and_a_stretch_of_time_are_sent_again() -> None:
-    with Receiver() as receiver:
-        subscription = make_hook(receiver.url).endpoint.subscription
-        with dispatching():
-            orders = [place() for _ in range(3)]
-            wait_until(lambda: outcomes(subscription) == ["committed"] * 3)
-            middle = QueueItem.objects.order_by("id")[1]
-            assert resend_items(subscription.pk, [middle.pk], actor=ACTOR, reason="lost") == 1
-            wait_until(lambda: len(receiver.deliveries) == 4)
-            wait_until(lambda: outcomes(subscription) == ["committed"] * 3)
-            ends = QueueItem.objects.order_by("ended_at").values_list("ended_at", flat=True)
-            assert ends[0] is not None
-            assert ends[2] is not None
-            count = resend_range(
-                subscription.pk, since=ends[0], until=ends[2], actor=ACTOR, reason="lost"
-            )
-            wait_until(lambda: outcomes(subscription) == ["committed"] * 3)
-    assert told(receiver.deliveries)[3][0] == orders[1]
-    assert count == 2
-    assert len(receiver.deliveries) == 6
-
-
-def test_what_a_receiver_took_is_left_alone_when_only_failures_are_asked_for() -> None:
-    with Receiver() as receiver:
-        subscription = make_hook(receiver.url).endpoint.subscription
-        with dispatching():
-            place()
-            wait_until(lambda: outcomes(subscription) == ["committed"])
-        count = resend_range(
-            subscription.pk,
-            since=datetime(2020, 1, 1, tzinfo=UTC),
-            until=datetime(2099, 1, 1, tzinfo=UTC),
-            actor=ACTOR,
-            reason="",
-            only_failed=True,
-        )
-    assert count == 0
-
-
-def test_items_of_one_order_are_sent_again_one_after_the_other() -> None:
-    with Receiver() as receiver:
-        subscription = make_hook(receiver.url).endpoint.subscription
-        order_id = place()
-        move_to(order_id, Status.HANDLING)
-        with dispatching():
-            wait_until(lambda: set(outcomes(subscription)) == {"committed"})
-            before = told(receiver.deliveries)
-            assert resend_items(
-                subscription.pk,
-                QueueItem.objects.values_list("pk", flat=True),
-                actor=ACTOR,
-                reason="",
-            ) == len(before)
-            wait_until(lambda: len(receiver.deliveries) == 2 * len(before))
-    assert told(receiver.deliveries) == before * 2
-
-
-def test_a_deleted_hook_is_sent_nothing_again() -> None:
-    with Receiver() as receiver:
-        key = make_key()
-        subscription = make_hook(receiver.url, key=key).endpoint.subscription
-    delete_hook(app_key_id=key.pk, actor=ACTOR)
-    with pytest.raises(ResendRefused):
-        resend_failed(subscription.pk, actor=ACTOR, reason="")
-
-
 def test_a_test_is_signed_kept_and_counts_for_nothing() -> None:
     with Receiver(fails, answers_ping=False) as receiver:
         receiver.behavior = lambda _: web.Response()
@@ -393,3 +303,14 @@ def test_a_test_is_signed_kept_and_counts_for_nothing() -> None:
     assert (attempt.kind, attempt.status, attempt.answer) == ("test", 500, "no")
     assert HookEndpoint.objects.get().failing_since is None
     assert AuditEntry.objects.get(action="hook.tested").reason == "looks dead"
+
+
+def test_how_far_behind_each_subscription_is_gets_noted_once_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Receiver() as receiver:
+        make_hook(receiver.url)
+    for _ in range(2):  # as of two processes
+        monkeypatch.setattr(filling, "_sampled_at", -filling.LAG_SECONDS)
+        filling.fill_queues([], lambda: False)
+    assert LagSample.objects.count() == 1
