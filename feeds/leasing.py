@@ -3,7 +3,8 @@ Handing out of a subscription's queue, and what becomes of what was handed out.
 
 Only the first open item of an order has `available_at`, so handing out is one index scan, whatever
 waits or is leased (docs/adr/0007). An item that ends gives its order's next one its turn in the
-same transaction. Every function is a message or two to PostgreSQL; the clock is PostgreSQL's.
+same transaction. Every function is a message or two to PostgreSQL; the clock is PostgreSQL's. What
+each read and commit does is a function there (migration 0003), so that it is planned once.
 """
 
 from collections import Counter
@@ -16,7 +17,7 @@ from django.db import transaction
 
 from feeds.locking import exclusive_lock, shared_lock
 from feeds.models import Outcome, Subscription
-from oms.ops.statements import Rows, Statement, as_json, run_together
+from oms.ops.statements import Rows, Statement, as_array, as_json, run_together
 
 # The contract: "can't deliver a message more than 100 times". There it is removed, here parked.
 MOST_ATTEMPTS: Final = 100
@@ -88,7 +89,9 @@ def lease_items(
     handed_out: list[HandedOut] = []
     while len(handed_out) < limit:
         wanted = limit - len(handed_out)
-        (rows,) = run_together(Statement(_LEASE, [at, subscription_id, wanted]))
+        (rows,) = run_together(
+            Statement(f"{_LEASE} WHERE s.id = %s", [wanted, at, subscription_id])
+        )
         kept = keep_deliverable(subscription_id, rows)
         handed_out += kept
         if len(kept) == len(rows) < wanted:
@@ -98,7 +101,8 @@ def lease_items(
 
 def leasing_of_feed(app_key_id: int, *, limit: int) -> Statement:
     """This function will return what leases from a key's feed, for a round trip with others."""
-    return Statement(_LEASE_OF_FEED, [None, app_key_id, limit])
+    which = "WHERE s.app_key_id = %s AND s.channel = 'feed' AND s.is_active"
+    return Statement(f"{_LEASE} {which}", [limit, None, app_key_id])
 
 
 def keep_deliverable(subscription_id: int, rows: Rows) -> list[HandedOut]:
@@ -111,45 +115,11 @@ def keep_deliverable(subscription_id: int, rows: Rows) -> list[HandedOut]:
     return [item for item in items if item.tries <= MOST_ATTEMPTS]
 
 
-_LEASE_WHERE: Final = """
-    WITH moment AS MATERIALIZED (
-        SELECT coalesce(%s::timestamptz, statement_timestamp()) AS now
-    ), terms AS MATERIALIZED (
-        SELECT id, make_interval(secs => visibility_timeout_seconds) AS visibility,
-               make_interval(secs => retention_seconds) AS retention
-        FROM feeds_subscription WHERE {which}
-    ), picked AS MATERIALIZED (
-        SELECT id FROM feeds_queueitem
-        WHERE subscription_id = (SELECT id FROM terms)
-          AND outcome = '' AND available_at <= (SELECT now FROM moment)
-          AND queued_at > (SELECT now FROM moment) - (SELECT retention FROM terms)
-        ORDER BY available_at, id
-        LIMIT %s
-        FOR UPDATE SKIP LOCKED
-    ), leased AS (
-        UPDATE feeds_queueitem item
-        SET available_at = moment.now + terms.visibility,
-            attempts = item.attempts + 1,
-            leased_at = moment.now,
-            first_leased_at = coalesce(item.first_leased_at, moment.now)
-        FROM picked, moment, terms
-        WHERE item.id = picked.id
-        RETURNING item.id, item.attempts, item.subscription_id, item.event_id, item.position,
-                  item.order_id, item.is_replay, item.queued_at,
-                  item.attempts - item.schedule_from AS tries
-    )
-    SELECT i.id, i.attempts, i.subscription_id, i.event_id, i.position, i.order_id,
-           o.order_id, o.origin, e.seq, e.status, e.last_status, e.occurred_at, e.last_change_at,
-           i.is_replay, i.queued_at, i.tries
-    FROM leased i
-    JOIN orders_orderevent e ON e.id = i.event_id
-    JOIN orders_order o ON o.id = i.order_id
-    ORDER BY i.queued_at, i.id
+_LEASE: Final = """
+    SELECT l.* FROM feeds_subscription s CROSS JOIN LATERAL feeds_lease(
+        s.id, s.visibility_timeout_seconds, s.retention_seconds, %s, %s::timestamptz
+    ) l
 """
-_LEASE: Final = _LEASE_WHERE.format(which="id = %s")
-_LEASE_OF_FEED: Final = _LEASE_WHERE.format(
-    which="app_key_id = %s AND channel = 'feed' AND is_active"
-)
 
 
 def commit_items(subscription_id: int, item_ids: Iterable[int]) -> CommitResult:
@@ -162,11 +132,9 @@ def commit_items(subscription_id: int, item_ids: Iterable[int]) -> CommitResult:
     wanted = list(dict.fromkeys(item_ids))
     if not wanted:
         return CommitResult()
-    _, found, _, _, _ = run_together(
+    _, found, _ = run_together(
         shared_lock(subscription_id),
-        Statement(_LOCK_ITEMS, [wanted, subscription_id]),
-        Statement(_COMMIT, [wanted, subscription_id]),
-        _promoting(subscription_id, wanted),
+        Statement(_COMMIT, [subscription_id, as_array(wanted)]),
         Statement(_TOUCH_COMMIT, [subscription_id]),
     )
     outcomes = Counter(Outcome(outcome) for _, outcome in found)
@@ -176,18 +144,7 @@ def commit_items(subscription_id: int, item_ids: Iterable[int]) -> CommitResult:
 
 
 _COMMITTABLE: Final = (Outcome.OPEN, Outcome.PARKED, Outcome.EXPIRED)
-# In id order, so that two commits of the same items wait for each other and do not deadlock.
-_LOCK_ITEMS: Final = """
-    SELECT id, outcome FROM feeds_queueitem
-    WHERE id = ANY(%s) AND subscription_id = %s AND attempts > 0
-    ORDER BY id FOR UPDATE
-"""
-_COMMIT: Final = """
-    UPDATE feeds_queueitem
-    SET outcome = 'committed', ended_at = statement_timestamp(), available_at = NULL
-    WHERE id = ANY(%s) AND subscription_id = %s AND attempts > 0
-      AND outcome IN ('', 'parked', 'expired')
-"""
+_COMMIT: Final = "SELECT * FROM feeds_commit(%s, %s::bigint[])"
 # Many readers, one row: whoever finds it taken leaves it to the one that has it.
 _TOUCH_COMMIT: Final = """
     UPDATE feeds_subscription SET last_commit_at = statement_timestamp()
@@ -215,7 +172,9 @@ def end_items(
         return 0
     _, _, ended, _ = run_together(
         shared_lock(subscription_id),
-        Statement(_LOCK_ITEMS, [wanted, subscription_id]),
+        Statement(
+            "SELECT feeds_lock_items(%s, %s::bigint[])", [subscription_id, as_array(wanted)]
+        ),
         Statement(_END_LEASED, [outcome, error, wanted, subscription_id]),
         _promoting(subscription_id, wanted),
     )
@@ -232,24 +191,10 @@ _END_LEASED: Final = """
 """
 
 
-def _promoting(subscription_id: int, ended_ids: Sequence[int]) -> Statement:
-    """The next item of each order takes its place in the line by its age, not behind everybody."""
-    return Statement(_PROMOTE, [list(ended_ids), subscription_id])
-
-
-_PROMOTE: Final = """
-    UPDATE feeds_queueitem waiting
-    SET available_at = least(waiting.queued_at, statement_timestamp())
-    FROM (
-        SELECT DISTINCT order_id, subscription_id FROM feeds_queueitem
-        WHERE id = ANY(%s) AND subscription_id = %s
-    ) ended
-    WHERE waiting.id = (
-        SELECT min(open.id) FROM feeds_queueitem open
-        WHERE open.order_id = ended.order_id AND open.subscription_id = ended.subscription_id
-          AND open.outcome = ''
-    ) AND waiting.available_at IS NULL
-"""
+def _promoting(subscription_id: int, ended_ids: Iterable[int]) -> Statement:
+    return Statement(
+        "SELECT feeds_promote(%s, %s::bigint[])", [subscription_id, as_array(ended_ids)]
+    )
 
 
 def expire_items(subscription_id: int, *, batch: int = EXPIRY_BATCH) -> int:

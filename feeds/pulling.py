@@ -72,16 +72,7 @@ def queue_state_of(subscription_id: int) -> Statement:
     return Statement(QUEUE_STATE + " WHERE s.id = %s AND s.is_active", [subscription_id])
 
 
-# Four looks at the edge of an index. Not by EXISTS: where the planner believes that a row must come
-# soon it reads the table from the start, and comes to its end when there is none.
 QUEUE_STATE: Final = """
-    SELECT s.id,
-           (SELECT min(event_id) FROM orders_unnumberedevent) IS NOT NULL,
-           coalesce((SELECT max(position) FROM orders_ledgerentry), 0) > s.cursor,
-           EXISTS (SELECT 1 FROM feeds_replay r
-                   WHERE r.subscription_id = s.id AND r.finished_at IS NULL),
-           coalesce((SELECT min(i.queued_at) FROM feeds_queueitem i
-                     WHERE i.subscription_id = s.id AND i.outcome = '')
-                    <= statement_timestamp() - make_interval(secs => s.retention_seconds), false)
-    FROM feeds_subscription s
+    SELECT s.id, state.* FROM feeds_subscription s
+    CROSS JOIN LATERAL feeds_queue_state(s.id, s.cursor, s.retention_seconds) state
 """

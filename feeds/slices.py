@@ -16,7 +16,7 @@ from feeds.locking import exclusive_lock
 from feeds.matching import matching_events
 from feeds.models import FilterType, Subscription
 from feeds.positions import DISORDER, first_position_since
-from oms.ops.statements import Statement, run_together
+from oms.ops.statements import Statement, as_array, run_together
 
 SLICE: Final = 5_000
 # Each event of it costs a document and an expression, and is lost work if somebody else was first.
@@ -275,11 +275,6 @@ _FIRE: Final = """
     INSERT INTO feeds_firedorder (subscription_id, order_id)
     SELECT %s, unnest(%s::bigint[]) ON CONFLICT DO NOTHING
 """
-
-
-def as_array(numbers: Iterable[int]) -> str:
-    """This function will write an array for PostgreSQL: the driver would quote value by value."""
-    return f"{{{','.join(map(str, numbers))}}}"
 
 
 def _queueing(terms: _Terms, positions: Sequence[int]) -> Statement:

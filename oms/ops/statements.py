@@ -9,7 +9,7 @@ Rows go along as one JSON parameter (`as_json`, read by json_to_recordset): the 
 arrays in Python, value by value, at three times the price.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,11 @@ class Statement:
 def as_json(rows: Sequence[Any]) -> str:
     """This function will write rows, dictionaries or dataclasses, as a JSON array of objects."""
     return orjson.dumps(rows).decode()
+
+
+def as_array(numbers: Iterable[int]) -> str:
+    """This function will write numbers as PostgreSQL writes an array, to be cast where it is used."""
+    return f"{{{','.join(map(str, numbers))}}}"
 
 
 def run_together(*statements: Statement) -> list[Rows]:

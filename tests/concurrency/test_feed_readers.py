@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 from django.db import connection
+from django.db.models import F
 
 from feeds.leasing import HandedOut, commit_items
 from feeds.locking import FEEDS_LOCK_CLASS
@@ -149,6 +150,34 @@ def test_a_commit_waits_for_the_pull_that_may_have_overlooked_it() -> None:
     finally:
         puller.close()
         committer.close()
+    assert len(read(feed)) == 1
+
+
+def test_two_commits_of_one_order_side_by_side_still_give_the_next_event_its_turn() -> None:
+    """After an item was opened again by hand, two of an order may be under lease at once."""
+    feed = make_feed()
+    order_id = place()
+    (first,) = read(feed)
+    commit(feed, [first])
+    move(order_id, WAY[0])
+    (second,) = read(feed)
+    move(order_id, WAY[1])
+    pull(feed.pk)
+    reopened = QueueItem.objects.filter(pk=first.item_id)
+    reopened.update(outcome="", ended_at=None, available_at=F("queued_at"))
+    (again,) = read(feed)
+    one, other = Session(), Session()
+    pid = other.pid
+    try:
+        one.begin()
+        assert one.call(commit, feed, [again]).committed == 1
+        waiting = other.start(commit, feed, [second])
+        wait_until_blocked(pid)
+        one.commit()
+        assert waiting.result(90).committed == 1
+    finally:
+        one.close()
+        other.close()
     assert len(read(feed)) == 1
 
 
