@@ -11,6 +11,7 @@ from feeds.models import Channel
 from feeds.reconciliation import HOUR, LONGEST_WINDOW, Fact, KnownOrder, hour_of
 from feeds.replaying import MOST_ORDERS, Wanted
 from oms.api.serializers import EARLIEST_YEAR, LATEST_YEAR, TimestampField
+from oms.ops.clock import database_now
 from oms.orders.models.order import STATUS_NAMES
 
 BIGGEST_POSITION: Final = 2**63 - 1
@@ -92,11 +93,12 @@ class WindowQuery(serializers.Serializer[Any]):
         given_start, given_end = attrs.get("from"), attrs.get("to")
         if given_end is not None:
             end = hour_of(given_end)
-            end += HOUR if end < given_end else 0 * HOUR
-        elif given_start is not None:
-            end = min(hour_of(given_start) + LONGEST_WINDOW, hour_of(datetime.now(UTC)) + HOUR)
+            if end < given_end:
+                end += HOUR
         else:
-            end = hour_of(datetime.now(UTC))
+            end = hour_of(database_now())
+            if given_start is not None:
+                end = min(hour_of(given_start) + LONGEST_WINDOW, end + HOUR)
         start = end - HOURS_BY_DEFAULT * HOUR if given_start is None else hour_of(given_start)
         return start, end
 
