@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from rest_framework.exceptions import PermissionDenied
+
 from oms.access.authenticating import Principal
 from oms.ops.logs import bind_requested_order
 from oms.orders.locks import OrderNotFound
@@ -32,3 +34,13 @@ def visible_order(reference: str, principal: Principal) -> Order:
 
 def visible_orders(orders: Iterable[Order], principal: Principal) -> list[Order]:
     return [order for order in orders if is_visible(order, principal)]
+
+
+def refuse_part_of_store(principal: Principal) -> None:
+    """
+    This function will let only keys of the whole store set what holds for all its sellers.
+
+    :raises PermissionDenied: if the key is one of certain sellers or affiliates.
+    """
+    if principal.seller_ids is not None or principal.affiliate_ids is not None:
+        raise PermissionDenied

@@ -66,3 +66,13 @@ def test_who_may_only_look_may_not_set_the_window() -> None:
     viewer = Caller([Scope.OMS_VIEWER])
     assert viewer.get(WINDOW).status_code == 200
     refusal(viewer.post(WINDOW, {"waitingTime": 4}), 403, "forbidden")
+
+
+def test_a_sellers_key_gives_orders_to_its_own_sellers_only_and_sets_no_window() -> None:
+    order_id = place_in(Status.WINDOW_TO_CHANGE_SELLER, Flow.MARKETPLACE)
+    seller = Caller(seller_ids=["1", "2"])
+    path = f"checkout/pvt/orders/{order_id}/sellers"
+    assert fields_of(seller.ask("PUT", path, {"newSellerId": "3"})) == ["newSellerId"]
+    refusal(seller.post(WINDOW, {"waitingTime": 4}), 403, "forbidden")
+    refusal(seller.ask("PUT", "order-system/orders/changes/settings", {}), 403, "forbidden")
+    assert seller.ask("PUT", path, {"newSellerId": "2"}).status_code == 200

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from oms.api.authentication import principal_of
-from oms.api.scoping import visible_order
+from oms.api.scoping import refuse_part_of_store, visible_order
 from oms.api.serializers import CentsField
 from oms.orders.documents.kinds import moment_text
 from workflow.changes.telling import tell_details, tell_request
@@ -120,6 +120,7 @@ class ChangeSettingsView(APIView):
         return Response(change_settings())
 
     def put(self, request: Request) -> Response:
+        refuse_part_of_store(principal_of(request))
         return Response(set_change_settings(_object(request)))
 
 

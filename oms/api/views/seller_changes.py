@@ -8,10 +8,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from oms.api.authentication import principal_of
-from oms.api.scoping import visible_order
+from oms.api.scoping import refuse_part_of_store, visible_order
 from oms.api.serializers import CentsField
 from oms.api.views.orders import receipt_of
 from workflow.policies import window_to_change_seller
+from workflow.services.refusals import InvalidInput, Problem
 from workflow.services.seller_changes import NewSeller, change_seller, set_window_to_change_seller
 
 
@@ -45,6 +46,9 @@ class ChangeSellerView(APIView):
         body.is_valid(raise_exception=True)
         principal = principal_of(request)
         order = visible_order(order_id, principal)
+        if not principal.serves_seller(body.validated_data["newSellerId"]):
+            allowed = sorted(principal.seller_ids or ())
+            raise InvalidInput(Problem("newSellerId", "Not a seller of this key.", allowed))
         shipping = body.validated_data.get("shippingData") or {}
         at = change_seller(
             order_id=order.order_id,
@@ -70,6 +74,7 @@ class WindowToChangeSellerView(APIView):
         return Response(window_to_change_seller().days)
 
     def post(self, request: Request) -> Response:
+        refuse_part_of_store(principal_of(request))
         body = WindowBody(data=request.data)
         body.is_valid(raise_exception=True)
         set_window_to_change_seller(body.validated_data["waitingTime"])
