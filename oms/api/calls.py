@@ -120,7 +120,7 @@ def _answer_by_itself(
     """
     Runs a view that calls outside, or commits in several steps, so that no transaction may stand
     around it. Dying between its effect and the record means that a repetition has it again: such
-    views set things, and setting them twice is setting them once.
+    views bear that. They set things, or ask for events that readers know by their ids.
     """
     digest = _digest_of(request)
     with claimed_alone(principal.key_id, key, digest) as known:

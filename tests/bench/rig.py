@@ -179,6 +179,8 @@ def _environment(server: Postgres) -> dict[str, str]:
         "HTTPS": "0",
         "DEBUG": "0",
         "LOG_LEVEL": "WARNING",
+        # What is measured is the work, not the limit of a key.
+        "API_REQUESTS_PER_MINUTE": "0",
         "BULKHEAD_ROLE": "command",
     }
 

@@ -73,9 +73,10 @@ def test_5_an_order_of_another_seller_is_not_there(route: URLPattern, method: st
 )
 def test_71_every_write_bears_an_idempotency_key(route: URLPattern, method: str) -> None:
     caller = Caller([*Scope])
-    caller.headers["Idempotency-Key"] = "k"
     path = address(route, place_in(Status.HANDLING))
-    for body in ({}, INVOICE | {"reason": "r", "handles": ["x"]} | FEED):
+    assert caller.post("orders/feed/config", FEED).status_code == 200
+    caller.headers["Idempotency-Key"] = "k"
+    for body in ({}, INVOICE | {"reason": "r", "handles": ["x"], "fromPosition": 1} | FEED):
         answer = caller.ask(method, path, body)
         assert answer.status_code < 500, answer.content
 

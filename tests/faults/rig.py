@@ -57,6 +57,7 @@ class Rig:
             "DATABASE_URL": self.postgres.url(),
             "SANDBOX_URL": f"http://127.0.0.1:{self.sandbox_port}",
             "LOG_LEVEL": "INFO",
+            "API_REQUESTS_PER_MINUTE": "0",
         }
         self.sandbox: subprocess.Popen[bytes] | None = None
         self.clusters: list[RunningCluster] = []
