@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 from django.db import connection
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 
-from feeds.models import Channel, FilterType, Subscription
+from feeds.models import Channel, FilterType, HookEndpoint, Subscription
 from feeds.selectors import is_idle
 from oms.access.models import AppKey
 from oms.access.scopes import Scope
@@ -145,6 +145,15 @@ def hooks_silence(flows: Sequence[Flow], now: datetime) -> HooksSilence | None:
         return None
     last = Heartbeat.objects.filter(role=HOOKS_ROLE).aggregate(last=Max("beat_at"))["last"]
     return HooksSilence(last) if last is None or now - last > SILENT_AFTER else None
+
+
+def troubled_hooks() -> int:
+    """This function will count the hooks that are disabled or fail, up to `MOST_KEYS`."""
+    troubled = HookEndpoint.objects.filter(
+        Q(disabled_at__isnull=False) | Q(failing_since__isnull=False),
+        subscription__is_active=True,
+    )
+    return troubled[:MOST_KEYS].count()
 
 
 def filter_words(subscription: Subscription) -> str:

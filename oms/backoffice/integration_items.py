@@ -10,22 +10,15 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-import orjson
-from django.conf import settings
 from django.db.models import Q, QuerySet
 
-from feeds.hooks.bodies import PING, delivery_body
-from feeds.hooks.claiming import ClaimedItem
-from feeds.models import Channel, HookAttempt, Outcome, QueueItem
+from feeds.models import Channel, Outcome, QueueItem
 from oms.backoffice.timeline import sentence_of
 from oms.backoffice.times import ago, short
 from oms.backoffice.tones import Tone
 from oms.orders.models import Order
 
 PAGE_SIZE: Final = 15
-ATTEMPTS_PAGE: Final = 50
-# A receiver that never fails has millions of calls and no failed one.
-SCAN_LIMIT: Final = 20_000
 MOST_OF_ORDER: Final = 500
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -78,12 +71,6 @@ class ItemPage:
     next_cursor: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptPage:
-    attempts: Sequence[HookAttempt]
-    next_cursor: str = ""
-
-
 def read_items(
     subscription_pk: int,
     *,
@@ -109,61 +96,6 @@ def read_items(
         [tell_item(row, channel, now) for row in rows],
         _cursor_of(rows[-1], shelf, is_narrowed=bool(order_id)) if more else "",
     )
-
-
-def read_attempts(
-    subscription_pk: int, *, cursor: str = "", only_failed: bool = False, size: int = ATTEMPTS_PAGE
-) -> AttemptPage:
-    """
-    This function will read one page of calls of a hook, newest first.
-
-    Failed ones are looked for among the next `SCAN_LIMIT`; a page that found fewer than it holds
-    says where to look on.
-    """
-    attempts = HookAttempt.objects.filter(subscription_id=subscription_pk)
-    if _is_number(cursor):
-        attempts = attempts.filter(pk__lt=int(cursor))
-    looked_to = None
-    if only_failed:
-        newest = attempts.order_by("-pk").values_list("pk", flat=True)
-        looked_to = newest[SCAN_LIMIT - 1 : SCAN_LIMIT].first()
-        attempts = attempts.filter(is_success=False, pk__gte=looked_to or 0)
-    related = attempts.select_related("item__order", "item__event", "subscription__app_key")
-    found = related.only(*_READ_ATTEMPT)
-    rows = list(found.order_by("-pk")[: size + 1])
-    if len(rows) > size:
-        return AttemptPage(rows[:size], str(rows[size - 1].pk))
-    return AttemptPage(rows, str(looked_to or ""))
-
-
-def sent_body(attempt: HookAttempt) -> str:
-    """This function will write again what a call sent: a delivery's body follows from its event."""
-    if attempt.kind != HookAttempt.Kind.DELIVERY:
-        return PING.decode()
-    item = attempt.item
-    if item is None:
-        return ""
-    event = item.event
-    sent = delivery_body(
-        ClaimedItem(
-            item_id=item.pk,
-            subscription_id=attempt.subscription_id,
-            attempt=attempt.number,
-            schedule_from=0,
-            event_pk=event.pk,
-            order_id=item.order.order_id,
-            origin=item.order.origin,
-            status=event.status,
-            last_status=event.last_status,
-            occurred_at=event.occurred_at,
-            last_change_at=event.last_change_at,
-            version=attempt.attempted_at,
-            clock=attempt.attempted_at.timestamp(),
-        ),
-        account=settings.STORE_NAME,
-        app_key=attempt.subscription.app_key.app_key,
-    )
-    return orjson.dumps(orjson.loads(sent), option=orjson.OPT_INDENT_2).decode()
 
 
 def tell_item(item: QueueItem, channel: str, now: datetime) -> ItemLine:
@@ -251,27 +183,6 @@ _READ: Final = (
     "ended_at",
     "last_error",
 )
-_READ_ATTEMPT: Final = (
-    "subscription_id",
-    "kind",
-    "number",
-    "attempted_at",
-    "duration_ms",
-    "is_success",
-    "status",
-    "error",
-    "answer",
-    "item__position",
-    "item__is_replay",
-    "item__order__order_id",
-    "item__order__origin",
-    "item__event__occurred_at",
-    "item__event__last_change_at",
-    "subscription__app_key__app_key",
-    "item__event__seq",
-    "item__event__status",
-    "item__event__last_status",
-)
 
 
 def _of_order(subscription_pk: int, order_id: str) -> list[int]:
@@ -310,7 +221,7 @@ def _cursor_of(item: QueueItem, shelf: Shelf, *, is_narrowed: bool) -> str:
 
 def _read_cursor(cursor: str) -> tuple[datetime, int]:
     at, _, pk = cursor.partition(".")
-    if not (_is_number(at) and _is_number(pk)):
+    if not (is_number(at) and is_number(pk)):
         return _EPOCH, 0
     try:
         return _EPOCH + int(at) * _MICROSECOND, int(pk)
@@ -318,5 +229,5 @@ def _read_cursor(cursor: str) -> tuple[datetime, int]:
         return _EPOCH, 0
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 19

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from feeds.models import Channel, FilterType, Replay
 from oms.access.models import AppKey, ListPoller
 from oms.access.scopes import SCOPE_MEANINGS, Scope
+from oms.backoffice.hook_calls import read_attempts
 from oms.backoffice.integration_acts import Done, offers_of
 from oms.backoffice.integration_facts import (
     MOST_KEYS,
@@ -22,12 +23,12 @@ from oms.backoffice.integration_facts import (
     hooks_silence,
     list_integrations,
     read_integration,
+    troubled_hooks,
 )
 from oms.backoffice.integration_items import (
     EMPTY,
     SHELF_LABELS,
     Shelf,
-    read_attempts,
     read_items,
 )
 from oms.backoffice.integration_states import COUNT_LIMIT, Condition
@@ -188,8 +189,17 @@ def _trail(key: AppKey) -> list[AuditEntry]:
     return list(entries.order_by("-id")[:TRAIL_SHOWN])
 
 
+def _badge(request: HttpRequest) -> str:
+    """Hooks that somebody must see to, on every page: nobody waits for their events to tell."""
+    if not may(request, May.VIEW_INTEGRATIONS):
+        return ""
+    count = troubled_hooks()
+    return str(count) if count else ""
+
+
 backoffice_site().add_page("integrations/", "integrations", integrations_page)
 backoffice_site().add_page("integrations/<int:pk>/", "integration", integration_page)
 backoffice_site().add_page(
     "integrations/<int:pk>/attempts/", "integration_attempts", attempts_page
 )
+backoffice_site().add_badge("integrations", _badge)

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from feeds.models import Channel, HookEndpoint, Subscription
 from oms.access.list_pollers import note_list_poller
-from oms.backoffice import integration_items
+from oms.backoffice import hook_calls
 from oms.backoffice.integration_states import Condition
 from oms.ops.heartbeats import beat
 from oms.ops.models import Heartbeat
@@ -146,6 +146,22 @@ def test_hooks_that_nobody_delivers_are_an_alarm_and_feeds_are_not(login: Login)
         assert alarm not in client.get(link).content.decode()
     Heartbeat.objects.update(beat_at=NOW - timedelta(hours=1))
     assert "the last sign of one was" in client.get(LIST).content.decode()
+
+
+def test_the_sidebar_counts_hooks_that_somebody_must_see_to(login: Login) -> None:
+    client, home = login("Support"), reverse("admin:index")
+
+    def badge() -> object:
+        groups = client.get(home).context["sidebar_navigation"]
+        items = [item for group in groups for item in group["items"]]
+        return next(item for item in items if item["title"] == "Integrations").get("badge")
+
+    subscribe(give_key(), Channel.HOOK)
+    assert badge() is None
+    HookEndpoint.objects.update(disabled_at=NOW)
+    assert badge() == "1"
+    Subscription.objects.update(is_active=False)
+    assert badge() is None
 
 
 def test_quiet_deleted_and_shut_out_configurations_are_told(login: Login) -> None:
@@ -360,7 +376,7 @@ def test_who_may_not_see_integrations_sees_none(login: Login) -> None:
 def test_failed_calls_are_looked_for_a_stretch_at_a_time(
     login: Login, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(integration_items, "SCAN_LIMIT", 10)
+    monkeypatch.setattr(hook_calls, "SCAN_LIMIT", 10)
     hook, client = subscribe(give_key(), Channel.HOOK), login("Support")
     attempt(hook, is_success=False, status=500)
     for _ in range(12):

@@ -8,7 +8,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from feeds.models import HookAttempt
-from oms.backoffice import integration_items, times
+from oms.backoffice import hook_calls, times
 from oms.backoffice import money as amounts
 from oms.backoffice.integration_states import COUNT_LIMIT as EVENT_COUNT_LIMIT
 from oms.backoffice.keyset import count_words
@@ -114,7 +114,7 @@ def seconds(length: int) -> str:
 
 @register.filter
 def sent_body(attempt: HookAttempt) -> str:
-    return integration_items.sent_body(attempt)
+    return hook_calls.sent_body(attempt)
 
 
 @register.filter
