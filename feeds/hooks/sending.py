@@ -43,6 +43,8 @@ HEADERS = {
     "User-Agent": "bulkhead-oms-hook/1",
 }
 GONE = 410
+# Below what servers allow (2 s, 5 s): a POST on a connection that is being closed is lost.
+KEEP_ALIVE_SECONDS = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +113,10 @@ class HookSender(AbstractAsyncContextManager["HookSender"]):
             # A slow receiver must not be able to use up the connections of the others: limits are
             # per receiver, by the dispatcher.
             connector=aiohttp.TCPConnector(
-                limit=0, resolver=self._resolver, ssl=_tls_context(), keepalive_timeout=30
+                limit=0,
+                resolver=self._resolver,
+                ssl=_tls_context(),
+                keepalive_timeout=KEEP_ALIVE_SECONDS,
             ),
             headers=HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
