@@ -205,8 +205,12 @@ def _found(terms: _Terms) -> _Found:
 
 
 def _conditions(terms: _Terms) -> Iterable[Statement]:
-    """Imported history is in the ledger for those who read it whole, and in no queue."""
-    yield Statement("e.kind <> 'order.imported'")
+    """
+    Imported history is in the ledger for those who read it whole, and in a queue only for who asks
+    for an order by its id: nothing else tells of one that has not changed since.
+    """
+    if terms.order_ids is None:
+        yield Statement("e.kind <> 'order.imported'")
     if terms.seller_ids is not None or terms.affiliate_ids is not None:
         yield Statement(_IN_SCOPE, [terms.seller_ids, terms.affiliate_ids])
     if terms.filter_type == FilterType.FROM_WORKFLOW and terms.order_ids is None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
+from django.db import transaction
 from django.db.models import F
 
 from feeds.configuring import QueueTerms, set_subscription
@@ -14,7 +15,35 @@ from feeds.reading import read_feed
 from oms.access.keys import issue_app_key
 from oms.access.models import AppKey
 from oms.access.scopes import Scope
+from oms.orders.ledger import NewEvent, record_events
+from oms.orders.models import Order
 from oms.orders.statuses import Status
+from oms.orders.writing import insert_orders
+from tests.factories import order_draft
+
+
+def import_order(**given: Any) -> str:
+    """This function will leave an order as an import does: its event is its history's only one."""
+    draft = order_draft(status=Status.INVOICED, is_imported=True, **given)
+    with transaction.atomic():
+        (order_pk,) = insert_orders([draft])
+        record_events(
+            [
+                NewEvent(
+                    order_pk=order_pk,
+                    seq=1,
+                    kind="order.imported",
+                    actor="command:import",
+                    status=draft.status,
+                    last_status="",
+                    occurred_at=draft.last_change_at,
+                    last_change_at=None,
+                    parts_changed=True,
+                )
+            ]
+        )
+        Order.objects.filter(pk=order_pk).update(version=1)
+    return draft.order_id
 
 
 def make_key(**given: Any) -> AppKey:

@@ -19,7 +19,7 @@ from feeds.slices import queue_replayed_events
 from oms.ops.models import AuditEntry
 from oms.orders.ledger import last_position, number_all_events
 from oms.orders.statuses import Status
-from tests.feeds.feeding import drain, make_feed, make_key, read, told
+from tests.feeds.feeding import drain, import_order, make_feed, make_key, read, told
 from tests.workflow.stories import events_of, last_event, move_to, place, place_in
 
 pytestmark = pytest.mark.django_db
@@ -75,6 +75,18 @@ def test_a_replay_of_orders_gives_them_alone() -> None:
     again = drain(feed, limit=50)
     assert {item.order_id for item in again} == {wanted} != {other}
     assert last_event(wanted).pk in {item.event_pk for item in again}
+
+
+def test_imported_history_comes_again_only_for_who_names_the_order() -> None:
+    feed = make_feed()
+    order_id = import_order()
+    assert drain(feed) == []
+    request_replay(feed, wanted=Wanted(from_position=1), actor=ACTOR)
+    assert drain(feed) == []
+    request_replay(feed, wanted=Wanted(order_ids=[order_id]), actor=ACTOR)
+    assert [(item.order_id, item.status, item.seq) for item in drain(feed)] == [
+        (order_id, "invoiced", 1)
+    ]
 
 
 def test_what_is_new_comes_beside_a_replay_and_an_order_keeps_its_order() -> None:
