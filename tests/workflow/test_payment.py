@@ -90,6 +90,7 @@ def test_in_every_status_an_approval_is_kept_or_moves_or_is_refused(flow: Flow) 
         Status.ON_ORDER_COMPLETED,
         Status.WAITING_FOR_AUTHORIZATION,
         Status.WAITING_FOR_ORDER_AUTHORIZATION,
+        Status.WINDOW_TO_CHANGE_SELLER,
     }
     for status in statuses_of(flow):
         order_id = place_in(status, flow)
