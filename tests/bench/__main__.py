@@ -24,6 +24,7 @@ def sections() -> dict[str, Callable[[Rig], Iterator[Measurement]]]:
     # Imported here: these modules need settings, which need the rig's database.
     from tests.bench.admin_pages import measure_admin
     from tests.bench.feeding import measure_feeding
+    from tests.bench.hooking import measure_hooking
     from tests.bench.listing import measure_listing
     from tests.bench.memory import measure_memory
     from tests.bench.moving import measure_moving
@@ -38,6 +39,7 @@ def sections() -> dict[str, Callable[[Rig], Iterator[Measurement]]]:
         "moving": measure_moving,
         "numbering": measure_numbering,
         "feeding": measure_feeding,
+        "hooking": measure_hooking,
         "admin": measure_admin,
         "listing": measure_listing,
         "plans": measure_plans,

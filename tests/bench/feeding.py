@@ -77,7 +77,7 @@ def _cycles(
         return rate_of(work, clients=readers, seconds=seconds)
 
     def limit(seconds: float) -> float:
-        _fill_queue(rig, raw, rows=int(LOT * (seconds + 1) * RAW_CYCLES_A_SECOND))
+        fill_queue(rig, raw.subscription_id, rows=int(LOT * (seconds + 1) * RAW_CYCLES_A_SECOND))
         script = RAW_CYCLE.format(subscription=raw.subscription_id, lot=LOT)
         return LOT * pgbench(rig, script, clients=readers, seconds=seconds)
 
@@ -151,19 +151,19 @@ def _send(
     return orjson.loads(content) if content else None
 
 
-def _fill_queue(rig: Rig, reader: Reader, *, rows: int) -> None:
+def fill_queue(rig: Rig, subscription_id: int, *, rows: int) -> None:
     """This function will give a queue so many available items, those of the newest events."""
     with rig.superuser() as connection:
-        connection.execute(
-            "DELETE FROM feeds_queueitem WHERE subscription_id = %s", [reader.subscription_id]
-        )
+        for table in ("hookattempt", "queueitem"):
+            emptying: Any = f"DELETE FROM feeds_{table} WHERE subscription_id = %s"
+            connection.execute(emptying, [subscription_id])
         connection.execute(
             "INSERT INTO feeds_queueitem (subscription_id, event_id, order_id, position, is_replay,"
             " queued_at, available_at, attempts, outcome, last_error)"
             " SELECT %s, e.id, e.order_id, l.position, true, now(), now(), 0, '', ''"
             " FROM (SELECT * FROM orders_ledgerentry ORDER BY position DESC LIMIT %s) l"
             " JOIN orders_orderevent e ON e.id = l.event_id ORDER BY l.position",
-            [reader.subscription_id, rows],
+            [subscription_id, rows],
         )
 
 

@@ -182,6 +182,11 @@ def _environment(server: Postgres) -> dict[str, str]:
         # What is measured is the work, not the limit of a key.
         "API_REQUESTS_PER_MINUTE": "0",
         "BULKHEAD_ROLE": "command",
+        # Receivers of hooks answer on this machine, over plain HTTP.
+        "HOOK_ALLOWED_ADDRESSES": "127.0.0.0/8",
+        "HOOK_ALLOW_HTTP": "1",
+        "HOOK_PORTS": "any",
+        "HOOK_CALLS_PER_RECEIVER": "32",
     }
 
 

@@ -15,6 +15,7 @@ SECTIONS = {
     "moving",
     "numbering",
     "feeding",
+    "hooking",
     "admin",
     "listing",
     "plans",
