@@ -124,8 +124,7 @@ def set_subscription(
         _try(event_filter.expression)
     subscription = _row_of(app_key_id, channel, event_filter, queue)
     number_all_events()
-    if not pull(subscription.pk, seconds=PATIENCE_SECONDS):
-        raise StillCatchingUp
+    _catch_up(subscription.pk)
     with transaction.atomic():
         run_together(exclusive_lock(subscription.pk))
         subscription.refresh_from_db()
@@ -183,9 +182,21 @@ def _row_of(
     return subscription
 
 
+def _catch_up(subscription_id: int) -> None:
+    """What an expression kept under older rules may not judge any more is left to the new filter."""
+    try:
+        if not pull(subscription_id, seconds=PATIENCE_SECONDS):
+            raise StillCatchingUp
+    except ExpressionRefused:
+        return
+
+
 def _queue_to_the_end(subscription_id: int) -> None:
-    while queue_new_events(subscription_id).read:
-        pass
+    try:
+        while queue_new_events(subscription_id).read:
+            pass
+    except ExpressionRefused:
+        return
 
 
 def _apply(subscription: Subscription, event_filter: EventFilter, queue: QueueTerms) -> None:

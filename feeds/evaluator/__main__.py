@@ -1,10 +1,10 @@
 """
 The child: reads requests and answers them until its parent goes away.
 
-A request is a line `{"text", "count", "patienceMs"}` and `count` lines of documents. It is answered
-by one line on the expression, `{"paths"}` or `{"refused", "position"}`, and, if it was not refused,
-one line for each document as soon as it is known: `1`, `0`, or `!` and why it failed. So when the
-child is killed the parent knows by which document.
+A request is a line `{"text", "count", "patienceMs"}`. It is answered by one line on the expression,
+`{"paths"}` or `{"refused", "position"}`. If it was not refused, `count` lines of documents follow,
+and one line is answered for each as soon as it is known: `1`, `0`, or `!` and why it failed. So
+when the child is killed the parent knows by which document.
 """
 
 import contextlib
@@ -46,8 +46,6 @@ def _answer(request: dict[str, object], requests: BinaryIO, answers: BinaryIO) -
         with _killed_when_late():
             expression = compiled(str(request["text"]))
     except ExpressionRefused as refusal:
-        for _ in documents:
-            requests.readline()
         _send(answers, orjson.dumps({"refused": str(refusal), "position": refusal.position}))
         return
     _send(answers, orjson.dumps({"paths": expression.paths}))

@@ -6,6 +6,7 @@ import pytest
 from django.db import transaction
 
 from feeds.configuring import delete_subscription
+from feeds.expressions import ExpressionRefused
 from feeds.filters import EventFilter
 from feeds.models import Channel, FilterType, FiredOrder, Replay, Subscription
 from feeds.pulling import pull
@@ -14,7 +15,7 @@ from oms.orders.ledger import last_position
 from oms.orders.locks import lock_order
 from oms.orders.models import SnapshotDemand
 from oms.orders.statuses import Status
-from tests.feeds.feeding import drain, make_feed, make_key, told
+from tests.feeds.feeding import drain, make_feed, make_key, read, told
 from tests.workflow.stories import ACTOR, events_of, move_to, place, place_in
 from workflow.moves import Change, write_change
 
@@ -131,6 +132,17 @@ def test_a_change_from_statuses_to_an_expression_loses_nothing_on_either_side() 
     feed = feed_by(PENDING, key=key)
     after = place_in(Status.HANDLING)
     assert told(drain(feed)) == [(before, "order-created"), (after, "payment-pending")]
+
+
+def test_an_expression_that_may_not_be_kept_any_more_can_be_replaced_and_nothing_is_lost() -> None:
+    key = make_key()
+    feed = feed_by(PENDING, key=key)
+    Subscription.objects.filter(pk=feed.pk).update(expression='$eval("status")')
+    order_id = place()
+    with pytest.raises(ExpressionRefused):
+        read(feed)
+    feed = make_feed(Status.ORDER_CREATED, key=key)
+    assert told(drain(feed)) == [(order_id, "order-created")]
 
 
 def test_versions_are_kept_as_long_as_somebody_asks_for_them() -> None:
