@@ -67,6 +67,17 @@ def test_an_event_is_on_the_next_page_after_its_commit_with_names_of_what_change
     assert told["eventId"] == told["eventId"].upper()
 
 
+def test_an_event_has_the_id_and_the_words_that_the_feed_gives_it() -> None:
+    caller = Caller()
+    assert caller.post("orders/feed/config", {}).status_code == 200
+    place_in(Status.PAYMENT_PENDING)
+    paged = {event["eventId"]: event for event in page(caller)["events"]}
+    (item,) = parsed(caller.get("orders/feed"))
+    told = paged[item["eventId"]]
+    common = {"orderId", "domain", "state", "lastState", "currentChange", "version"}
+    assert {name: item[name] for name in common} == {name: told[name] for name in common}
+
+
 def test_pages_of_an_unrestricted_key_account_for_every_position() -> None:
     orders = [place_in(Status.PAYMENT_PENDING) for _ in range(3)]
     pages = list(everything(Caller(), limit=4))
