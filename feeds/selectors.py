@@ -58,7 +58,7 @@ def is_idle(subscription: Subscription, now: datetime) -> bool:
     """
     started = subscription.configured_at
     if subscription.channel == Channel.FEED:
-        last_read = subscription.last_read_at or started
+        last_read = max(subscription.last_read_at or started, started)
         if now - last_read > timedelta(days=settings.FEED_IDLE_DAYS):
             return True
     last_queued = max(subscription.last_queued_at or started, started)

@@ -169,6 +169,20 @@ def test_a_misspelt_status_is_answered_with_what_was_meant(caller: Caller) -> No
     assert "on-order-completed" in detail["allowed"]
 
 
+def test_a_change_with_too_much_to_queue_first_is_to_be_repeated_and_keeps_its_progress(
+    feed: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("feeds.configuring.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("feeds.slices.SLICE", 2)
+    for _ in range(6):
+        place()
+    answers = [feed.post(CONFIG, INVOICED) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [503, 503, 200]
+    refusal(answers[0], 503, "still_catching_up")
+    assert answers[0].headers["Retry-After"]
+    assert parsed(answers[-1])["quantity"] == 6
+
+
 def test_each_change_of_a_configuration_is_audited(caller: Caller) -> None:
     caller.post(CONFIG, {})
     caller.post(CONFIG, INVOICED)
@@ -284,6 +298,13 @@ def test_a_lot_that_is_no_count_is_refused_and_leases_nothing(
 @pytest.mark.parametrize("lot", ["0", "1001", "abc"])
 def test_a_large_lot_has_its_bounds(feed: Caller, lot: str) -> None:
     assert fields_of(feed.get(f"{FEED}?lot={lot}")) == ["lot"]
+
+
+@pytest.mark.parametrize("path", [FEED, OLD_FEED])
+def test_asking_for_the_head_of_a_feed_takes_nothing_away(feed: Caller, path: str) -> None:
+    place()
+    assert feed.ask("HEAD", path).status_code == 405
+    assert len(items_of(feed)) == 1
 
 
 def test_a_slash_at_the_end_is_no_other_address(feed: Caller) -> None:

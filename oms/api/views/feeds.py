@@ -54,6 +54,8 @@ class FeedView(APIView):
     """GET and POST /api/orders/feed: hand out items, and commit them."""
 
     required_scopes: ClassVar[Scopes] = {"GET": ADMIN, "POST": ADMIN}
+    # No HEAD: it would hand out items and throw them away.
+    http_method_names = ("get", "post", "options")
 
     def get(self, request: Request) -> Response:
         key_id = principal_of(request).key_id
@@ -69,6 +71,7 @@ class OldFeedView(APIView):
     """GET /api/oms/pvt/feed/orders/status: feed v2 (and v1's names) over the same queue."""
 
     required_scopes: ClassVar[Scopes] = {"GET": ADMIN}
+    http_method_names = ("get", "options")
 
     def get(self, request: Request) -> Response:
         key_id = principal_of(request).key_id
