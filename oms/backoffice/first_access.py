@@ -46,7 +46,7 @@ class Credentials:
 
 
 @transaction.atomic
-def grant_first_access(*, actor: str, owner_name: str = "First installation") -> Credentials:
+def grant_first_access(*, actor: str) -> Credentials:
     """
     This function will make the admin account, an app key with every scope, and the affiliates.
 
@@ -64,7 +64,7 @@ def grant_first_access(*, actor: str, owner_name: str = "First installation") ->
             affiliate_id=affiliate_id, defaults={"name": name, "flow": flow}
         )
     key, token = issue_app_key(
-        owner_name=owner_name,
+        owner_name="First installation",
         scopes=[scope.value for scope in Scope],
         actor=actor,
         reason="First access to an empty installation.",

@@ -38,7 +38,8 @@ MOST_KEYS: Final = 200
 # How far into the ledger a filter is tried, for the page of many integrations to stay quick.
 WINDOW: Final = 500
 HOOKS_ROLE: Final = "hooks"
-_SECRETS: Final = ("endpoint__headers", "endpoint__secret", "endpoint__previous_secret")
+# What no page of ours needs and so none reads.
+SECRETS: Final = ("endpoint__headers", "endpoint__secret", "endpoint__previous_secret")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,7 @@ def _integration(key: AppKey, flows: dict[tuple[int, str], Flow]) -> Integration
 
 
 def _flows(subscriptions: QuerySet[Subscription], now: datetime) -> dict[tuple[int, str], Flow]:
-    rows = list(subscriptions.select_related("app_key", "endpoint").defer(*_SECRETS))
+    rows = list(subscriptions.select_related("app_key", "endpoint").defer(*SECRETS))
     measures = _measures([row.pk for row in rows])
     return {(row.app_key_id, row.channel): _flow(row, measures[row.pk], now) for row in rows}
 

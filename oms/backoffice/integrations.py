@@ -41,6 +41,7 @@ REPLAYS_SHOWN: Final = 5
 TRAIL_SHOWN: Final = 8
 ATTEMPTS_SHOWN: Final = 8
 DEFAULT_SPAN: Final = "24h"
+YOUNG_SPAN: Final = "6h"
 ALARMING: Final = (Condition.DISABLED, Condition.FAILING, Condition.BEHIND)
 
 
@@ -175,7 +176,8 @@ def _first_shelf(flow: Flow) -> Shelf:
 
 def _chart_context(request: HttpRequest, flow: Flow, now: datetime) -> Mapping[str, Any]:
     asked = request.GET.get("span", "")
-    chosen = asked if asked in SPANS else DEFAULT_SPAN
+    is_young = now - flow.subscription.created_at < SPANS[YOUNG_SPAN]
+    chosen = asked if asked in SPANS else YOUNG_SPAN if is_young else DEFAULT_SPAN
     points = read_lag(flow.subscription.pk, until=now, length=SPANS[chosen])
     return {
         "charts": charts_of(points, until=now, length=SPANS[chosen]),

@@ -8,7 +8,7 @@ from typing import Final
 from django.db import connection
 
 from feeds.models import Channel, QueueItem, Subscription
-from oms.backoffice.integration_facts import filter_words
+from oms.backoffice.integration_facts import SECRETS, filter_words
 from oms.backoffice.integration_items import ItemLine, tell_item
 from oms.backoffice.integration_states import BEHIND_AFTER
 from oms.backoffice.times import ago, span
@@ -66,7 +66,8 @@ def read_order_integrations(order_pk: int, now: datetime) -> OrderIntegrations:
     """
     found = list(
         Subscription.objects.filter(is_active=True)
-        .select_related("app_key")
+        .select_related("app_key", "endpoint")
+        .defer(*SECRETS)
         .order_by("app_key__owner_name", "channel", "pk")[: MOST_INTEGRATIONS + 1]
     )
     subscriptions = found[:MOST_INTEGRATIONS]
@@ -111,14 +112,16 @@ def _sentence(
 ) -> str:
     is_feed = subscription.channel == Channel.FEED
     verb = "acknowledged" if is_feed else "delivered"
+    endpoint = getattr(subscription, "endpoint", None)
+    off = " The hook is switched off." if endpoint and endpoint.disabled_at else ""
     if standing.open_count and standing.oldest_at:
         subject = "1 event is" if standing.open_count == 1 else f"{standing.open_count} events are"
-        return f"{subject} not {verb} yet, for {span(now - standing.oldest_at)}."
+        return f"{subject} not {verb} yet, for {span(now - standing.oldest_at)}.{off}"
     if standing.parked_count:
         return f"{standing.parked_count} parked: it was not {verb} however often it was tried."
     if newest and (newest.position is None or newest.position > subscription.cursor):
         when = "It does not know of" if is_feed else "It is yet to be told of"
-        return f"{when} the newest change, {ago(newest.at, now)}."
+        return f"{when} the newest change, {ago(newest.at, now)}.{off}"
     if not standing.pks:
         return "No change of this order has matched its filter."
     return f"Everything is {verb}."

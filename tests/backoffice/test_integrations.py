@@ -259,7 +259,7 @@ def test_the_number_of_queries_grows_neither_with_keys_nor_with_items(
 
 
 def test_lag_is_drawn_with_a_summary_for_who_does_not_see_the_line(login: Login) -> None:
-    feed, client = subscribe(give_key()), login("Support")
+    feed, client = subscribe(give_key(), created_at=NOW - timedelta(days=2)), login("Support")
     empty = client.get(_page(feed)).context["charts"]
     assert [chart.summary for chart in empty] == ["Nothing was measured in the last 24 hours."] * 2
     sample_lag(feed)
@@ -299,6 +299,8 @@ def test_the_order_page_tells_who_was_told_what_and_who_has_acknowledged(login: 
     fed, waiting = subscribe(give_key("Fed")), subscribe(give_key("Waiting"))
     subscribe(give_key("Asleep"), cursor=0)
     subscribe(give_key("Not interested"))
+    subscribe(give_key("Off"), Channel.HOOK, cursor=0)
+    HookEndpoint.objects.update(disabled_at=NOW)
     queue(fed, order_id, outcome="committed", ended_at=NOW, attempts=1)
     queue(waiting, order_id, queued_at=NOW - timedelta(hours=2, seconds=1))
     page = login("Support").get(
@@ -309,6 +311,7 @@ def test_the_order_page_tells_who_was_told_what_and_who_has_acknowledged(login: 
         "Asleep": "It does not know of the newest change, just now.",
         "Fed": "Everything is acknowledged.",
         "Not interested": "No change of this order has matched its filter.",
+        "Off": "It is yet to be told of the newest change, just now. The hook is switched off.",
         "Waiting": "1 event is not acknowledged yet, for 2 h.",
     }
 

@@ -27,7 +27,7 @@ class Command(BaseCommand):
         parser.add_argument("--fresh", type=int, default=24, help="orders placed now (default 24)")
 
     def handle(self, *args: Any, credentials: Path, past: int, fresh: int, **options: Any) -> None:
-        access = with_demo_key(grant_first_access(actor=ACTOR, owner_name="Demo ERP"), actor=ACTOR)
+        access = with_demo_key(grant_first_access(actor=ACTOR), actor=ACTOR)
         self._import_past(past)
         self._place_fresh(fresh)
         access.write(credentials)
