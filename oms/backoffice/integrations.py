@@ -51,7 +51,7 @@ def integrations_page(request: HttpRequest) -> HttpResponse:
     require(request, May.VIEW_INTEGRATIONS)
     search = request.GET.get("q", "").strip()[:80]
     rows = list_integrations(timezone.now(), search=search)
-    flows = [flow for row in rows for flow in row.flows]
+    flows = [flow for row in rows for flow in row.flows if flow.subscription.is_active]
     context = {
         **backoffice_site().page_context(request, "Integrations"),
         "rows": rows,

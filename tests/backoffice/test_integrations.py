@@ -173,7 +173,9 @@ def test_quiet_deleted_and_shut_out_configurations_are_told(login: Login) -> Non
     shut_out.app_key.is_active = False
     shut_out.app_key.save()
     assert _condition(client, idle) is Condition.IDLE
-    assert "Nothing has matched its filter for 9 d." in client.get(LIST).content.decode()
+    page = client.get(LIST)
+    assert "Nothing has matched its filter for 9 d." in page.content.decode()
+    assert (page.context["flow_count"], page.context["troubled"]) == (2, 0)
     assert _condition(client, removed) is Condition.REMOVED
     assert _condition(client, shut_out) is Condition.KEY_OFF
 
