@@ -280,7 +280,7 @@ def retry_items(retries: Sequence[Retry]) -> None:
             """,
             [
                 [retry.pk for retry in retries],
-                [retry.delay for retry in retries],
+                [float(retry.delay) for retry in retries],
                 [retry.attempts for retry in retries],
                 [retry.error[:1000] for retry in retries],
             ],

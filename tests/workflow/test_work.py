@@ -154,6 +154,16 @@ def test_a_retry_gives_the_lease_back_and_sets_the_next_attempt(attempts: int, e
 
 
 @pytest.mark.django_db
+def test_retries_at_once_and_later_go_in_one_batch() -> None:
+    for _ in range(2):
+        place_in(Status.PAYMENT_PENDING)
+    first, second = claim()
+    retry_items([Retry(first.pk, 0, 1), Retry(second.pk, 30.5, 1)])
+    items = WorkItem.objects.filter(pk__in=[first.pk, second.pk]).order_by("pk")
+    assert [item.leased_until for item in items] == [None, None]
+    assert items[0].next_attempt_at < items[1].next_attempt_at
+
+
 def test_a_parked_item_has_a_cause_and_is_out_of_the_queue() -> None:
     order_id = place_in(Status.PAYMENT_PENDING)
     (claimed,) = claim()
