@@ -164,6 +164,7 @@ def test_retries_at_once_and_later_go_in_one_batch() -> None:
     assert items[0].next_attempt_at < items[1].next_attempt_at
 
 
+@pytest.mark.django_db
 def test_a_parked_item_has_a_cause_and_is_out_of_the_queue() -> None:
     order_id = place_in(Status.PAYMENT_PENDING)
     (claimed,) = claim()
