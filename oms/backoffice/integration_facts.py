@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from django.db import connection
+import structlog
+from django.db import OperationalError, connection
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 
 from feeds.models import Channel, FilterType, HookEndpoint, Subscription
@@ -33,10 +34,13 @@ from oms.backoffice.tones import Tone, label_of
 from oms.ops.models import Heartbeat
 from oms.orders.ledger import has_unnumbered_events, number_events
 
+logger = structlog.get_logger(__name__)
+
 # More integrations than a store has; a search narrows what is beyond.
 MOST_KEYS: Final = 200
 # How far into the ledger a filter is tried, for the page of many integrations to stay quick.
 WINDOW: Final = 500
+NUMBERING_PATIENCE: Final = "500ms"
 HOOKS_ROLE: Final = "hooks"
 # What no page of ours needs and so none reads.
 SECRETS: Final = ("endpoint__headers", "endpoint__secret", "endpoint__previous_secret")
@@ -180,9 +184,21 @@ def address_words(url: str) -> str:
 
 
 def _number_what_is_committed() -> None:
-    """What has no position yet would be told as if it had not happened: readers number first."""
-    if has_unnumbered_events():
-        number_events()
+    """
+    What has no position yet would be told as if it had not happened: readers number first.
+
+    A page does not wait for whoever holds the ledger's lock for long: it is told a little late then.
+    """
+    if not has_unnumbered_events():
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, false)", [NUMBERING_PATIENCE])
+        try:
+            number_events()
+        except OperationalError:
+            logger.warning("integrations.ledger_busy")
+        finally:
+            cursor.execute("RESET lock_timeout")
 
 
 def _integration(key: AppKey, flows: dict[tuple[int, str], Flow]) -> Integration:

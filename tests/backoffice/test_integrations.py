@@ -1,11 +1,13 @@
 """Integrations: how each feed and hook is doing, in words; who may see it; what is never shown."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -15,6 +17,7 @@ from oms.backoffice import hook_calls
 from oms.backoffice.integration_states import Condition
 from oms.ops.heartbeats import beat
 from oms.ops.models import Heartbeat
+from oms.orders.ledger import LEDGER_LOCK
 from oms.orders.models import Order
 from oms.orders.statuses import Status
 from tests.backoffice.subscribers import (
@@ -392,3 +395,22 @@ def test_failed_calls_are_looked_for_a_stretch_at_a_time(
     second = client.get(link, {"show": "failed", "older": first.next_cursor}).context["page"]
     assert [row.status for row in second.attempts] == [500]
     assert second.next_cursor == ""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_page_waits_for_whoever_holds_the_ledger(login: Login) -> None:
+    feed, client = subscribe(give_key(), cursor=0), login("Support")
+    place()
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [LEDGER_LOCK])
+        begun = time.monotonic()
+        assert client.get(_page(feed)).context["flow"].facts.ahead_count == 0
+        assert time.monotonic() - begun < 5
+    finally:
+        other.close()
+    assert client.get(_page(feed)).context["flow"].facts.ahead_count == 1
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW lock_timeout")
+        assert cursor.fetchone() != ("500ms",)
