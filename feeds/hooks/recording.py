@@ -70,11 +70,13 @@ def record(results: Sequence[Result], *, wait_for: Iterable[int] = ()) -> Record
         return Recorded(frozenset(), frozenset(), frozenset())
     named = sorted({result.subscription_id for result in results})
     patient = sorted(set(wait_for) & set(named))
-    _, _, granted, rows, _ = run_together(
+    told = as_json(results)
+    _, _, granted, _, rows, _ = run_together(
         Statement("SELECT set_config('lock_timeout', %s, true)", [LONGEST_WAIT]),
         Statement(_WAIT_FOR_LOCKS, [FEEDS_LOCK_CLASS, patient]),
         Statement(_TRY_LOCKS, [FEEDS_LOCK_CLASS, named]),
-        Statement(_RECORD, [as_json(results), settings.HOOK_DISABLED_AFTER_DAYS]),
+        Statement(_LOCK_ITEMS, [told]),
+        Statement(_RECORD, [told, settings.HOOK_DISABLED_AFTER_DAYS]),
         Statement(_PROMOTE, [[r.item_id for r in results if r.fate in _ENDS]]),
     )
     locked = {int(word) for word in granted[0][0].split(",") if word}
@@ -104,6 +106,17 @@ _TRY_LOCKS: Final = """
     WHERE tried.is_granted
 """
 _GRANTED: Final = "string_to_array(current_setting('bulkhead.granted'), ',')::bigint[]"
+# As a commit does: after a resend two items of an order may be under lease, and two dispatchers
+# that end one each must see each other, or the order's next item waits for ever.
+_LOCK_ITEMS: Final = f"""
+    SELECT count(feeds_lock_items(asked.subscription_id, asked.item_ids)::text)
+    FROM (
+        SELECT t.subscription_id, array_agg(t.item_id) AS item_ids
+        FROM json_to_recordset(%s) AS t (item_id bigint, subscription_id bigint)
+        WHERE t.subscription_id = ANY ({_GRANTED})
+        GROUP BY t.subscription_id ORDER BY t.subscription_id
+    ) asked
+"""
 _RECORD: Final = f"""
     WITH told AS MATERIALIZED (
         SELECT t.* FROM json_to_recordset(%s) AS t (

@@ -11,6 +11,7 @@ import pytest
 from django.db import connection
 from django.db.models import F
 
+from feeds.hooks.recording import Fate, Result, record
 from feeds.leasing import HandedOut, commit_items
 from feeds.locking import FEEDS_LOCK_CLASS
 from feeds.models import QueueItem, Subscription
@@ -153,7 +154,29 @@ def test_a_commit_waits_for_the_pull_that_may_have_overlooked_it() -> None:
     assert len(read(feed)) == 1
 
 
-def test_two_commits_of_one_order_side_by_side_still_give_the_next_event_its_turn() -> None:
+def record_delivery(feed: Subscription, items: list[HandedOut]) -> int:
+    """This function will end items as a dispatcher of hooks does, and return how many counted."""
+    delivered = [
+        Result(
+            item_id=item.item_id,
+            subscription_id=feed.pk,
+            attempt=item.attempt,
+            fate=Fate.DELIVERED,
+            status=200,
+        )
+        for item in items
+    ]
+    return len(record(delivered).item_ids)
+
+
+def commit_by_handle(feed: Subscription, items: list[HandedOut]) -> int:
+    return commit(feed, items).committed
+
+
+@pytest.mark.parametrize("end", [commit_by_handle, record_delivery])
+def test_two_ends_of_one_order_side_by_side_still_give_the_next_event_its_turn(
+    end: Callable[[Subscription, list[HandedOut]], int],
+) -> None:
     """After an item was opened again by hand, two of an order may be under lease at once."""
     feed = make_feed()
     order_id = place()
@@ -170,11 +193,11 @@ def test_two_commits_of_one_order_side_by_side_still_give_the_next_event_its_tur
     pid = other.pid
     try:
         one.begin()
-        assert one.call(commit, feed, [again]).committed == 1
-        waiting = other.start(commit, feed, [second])
+        assert one.call(end, feed, [again]) == 1
+        waiting = other.start(end, feed, [second])
         wait_until_blocked(pid)
         one.commit()
-        assert waiting.result(90).committed == 1
+        assert waiting.result(90) == 1
     finally:
         one.close()
         other.close()

@@ -1,8 +1,11 @@
 """What the rig is asked about feeds and hooks: the ledger, the queues, the process that delivers."""
 
+import contextlib
 import subprocess
 import sys
+from typing import Any
 
+import psycopg
 from django.db import connection
 
 from feeds.identifiers import event_id_of
@@ -11,6 +14,19 @@ from tests.faults.clusters import ROOT
 from tests.faults.deliveries import Emitted
 from tests.faults.processes import wait_until
 from tests.faults.rig import Rig
+
+
+def ask(rig: Rig, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+    """This function will ask PostgreSQL, again if a fault has just ended the session."""
+    return wait_until(
+        lambda: _answer(rig, sql, *parameters), seconds=20, what="PostgreSQL answers"
+    )[0]
+
+
+def _answer(rig: Rig, sql: str, *parameters: object) -> tuple[list[tuple[Any, ...]]] | None:
+    with contextlib.suppress(psycopg.OperationalError):
+        return (rig.query(sql, *parameters),)
+    return None
 
 
 def start_hooks(rig: Rig, **environment: str) -> "subprocess.Popen[bytes]":
@@ -30,7 +46,7 @@ def start_hooks(rig: Rig, **environment: str) -> "subprocess.Popen[bytes]":
 
 
 def _beats(rig: Rig) -> int:
-    [(count,)] = rig.query("SELECT count(*) FROM ops_heartbeat WHERE role = 'hooks'")
+    [(count,)] = ask(rig, "SELECT count(*) FROM ops_heartbeat WHERE role = 'hooks'")
     return int(count)
 
 
@@ -38,38 +54,41 @@ def last_position(rig: Rig) -> int:
     """This function will number what is committed and return the ledger's end."""
     connection.close()  # the server may have been killed since it was opened
     number_all_events()
-    [(position,)] = rig.query("SELECT coalesce(max(position), 0) FROM orders_ledgerentry")
+    [(position,)] = ask(rig, "SELECT coalesce(max(position), 0) FROM orders_ledgerentry")
     return int(position)
 
 
 def emitted(rig: Rig) -> list[Emitted]:
     """This function will read the whole ledger."""
     last_position(rig)
-    rows = rig.query(
+    rows = ask(
+        rig,
         "SELECT l.position, e.id, o.order_id, e.seq, e.status, e.last_status"
         " FROM orders_ledgerentry l JOIN orders_orderevent e ON e.id = l.event_id"
-        " JOIN orders_order o ON o.id = e.order_id ORDER BY l.position"
+        " JOIN orders_order o ON o.id = e.order_id ORDER BY l.position",
     )
     return [Emitted(position, event_id_of(pk), *facts) for position, pk, *facts in rows]
 
 
 def send_hooks_now(rig: Rig) -> None:
     """This function will make deliveries that wait for their next attempt due at once."""
-    rig.query(
+    ask(
+        rig,
         "UPDATE feeds_queueitem i SET available_at = now() FROM feeds_subscription s"
         " WHERE s.id = i.subscription_id AND s.channel = 'hook' AND i.outcome = ''"
-        " AND i.available_at > now()"
+        " AND i.available_at > now()",
     )
-    rig.query("UPDATE feeds_hookendpoint SET paused_until = NULL")
+    ask(rig, "UPDATE feeds_hookendpoint SET paused_until = NULL")
 
 
 def hooks_are_empty(rig: Rig) -> bool:
     """This function will tell whether every hook has looked at and delivered everything."""
-    [(behind, left)] = rig.query(
+    [(behind, left)] = ask(
+        rig,
         "SELECT count(*) FILTER (WHERE s.cursor < (SELECT max(position) FROM orders_ledgerentry)),"
         " (SELECT count(*) FROM feeds_queueitem i JOIN feeds_subscription s"
         "  ON s.id = i.subscription_id WHERE s.channel = 'hook' AND i.outcome = '')"
-        " FROM feeds_subscription s WHERE s.channel = 'hook' AND s.is_active"
+        " FROM feeds_subscription s WHERE s.channel = 'hook' AND s.is_active",
     )
     return bool(behind == 0 and left == 0)
 
@@ -77,8 +96,9 @@ def hooks_are_empty(rig: Rig) -> bool:
 def work_is_due(rig: Rig) -> bool:
     """This function will tell whether the workflow still has something to do by itself."""
     return bool(
-        rig.query(
+        ask(
+            rig,
             "SELECT 1 FROM workflow_workitem WHERE parked_at IS NULL"
-            " AND next_attempt_at < now() + interval '30 s' LIMIT 1"
+            " AND next_attempt_at < now() + interval '30 s' LIMIT 1",
         )
     )

@@ -30,6 +30,7 @@ from tests.faults.conftest import FLOWS
 from tests.faults.consumers import FeedReader, HookReceiver, Mood, new_headers, serving
 from tests.faults.deliveries import DeliveryCounts, Received, Wants
 from tests.faults.feeds import (
+    ask,
     emitted,
     hooks_are_empty,
     last_position,
@@ -125,9 +126,10 @@ class World:
 
     def act(self, verb: str) -> None:
         """This function will call a verb of the order API for orders that are ready."""
-        rows = self.rig.query(
+        rows = ask(
+            self.rig,
             "SELECT order_id FROM orders_order WHERE status = 'ready-for-handling'"
-            " ORDER BY id DESC LIMIT 3"
+            " ORDER BY id DESC LIMIT 3",
         )
         for (order_id,) in rows:
             with contextlib.suppress(requests.RequestException):
