@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 
 from feeds.expressions import ExpressionRefused
 from feeds.filters import EventFilter, parse_filter
-from feeds.leasing import withdraw_items
+from feeds.leasing import withdrawing_of
 from feeds.locking import exclusive_lock
 from feeds.models import Channel, FilterType, FiredOrder, Subscription
 from feeds.pulling import pull
@@ -115,17 +115,13 @@ def set_subscription(
     """
     This function will make a key's subscription, or give it another filter and other terms.
 
-    A new one begins with what is committed from now on. A changed one keeps its queue, and what is
-    left of its replays goes by the new filter. It must not run inside a transaction. Raises
-    FeedRefused for an expression that may not be kept; StillCatchingUp when too much is left to
-    queue first, and SnapshotsNotReady for an expression that long writers stand in the way of: both
-    to be repeated.
+    A new one begins with what is committed from now on. A changed one keeps its queue. It must not
+    run inside a transaction. Raises FeedRefused for an expression that may not be kept;
+    StillCatchingUp when too much is left to queue first, and SnapshotsNotReady for an expression
+    that long writers stand in the way of: both to be repeated.
     """
-    if event_filter.type is FilterType.FROM_ORDERS:
-        _try(event_filter.expression)
+    check_filter(event_filter)
     subscription = _row_of(app_key_id, channel, event_filter, queue)
-    if not subscription.is_active:
-        withdraw_items(subscription.pk)
     number_all_events()
     _catch_up(subscription.pk)
     with transaction.atomic():
@@ -141,9 +137,12 @@ def set_subscription(
     return subscription
 
 
-def _try(expression: str) -> None:
+def check_filter(event_filter: EventFilter) -> None:
+    """This function will refuse, by FeedRefused, an expression that may not be kept."""
+    if event_filter.type is not FilterType.FROM_ORDERS:
+        return
     try:
-        try_expression(expression)
+        try_expression(event_filter.expression)
     except ExpressionRefused as refusal:
         at = "" if refusal.position is None else f" (at character {refusal.position})"
         raise FeedRefused(Problem("filter.expression", f"{refusal.message}{at}")) from refusal
@@ -155,26 +154,20 @@ def delete_subscription(
     """
     This function will end a subscription and withdraw what is open in its queue.
 
-    Returns whether there was one. Its history stays. A call that ended while it withdrew is made up
-    for by the next one, or when the subscription is made again.
+    Returns whether there was one. Its history stays.
     """
     subscription = Subscription.objects.filter(app_key_id=app_key_id, channel=channel).first()
     if subscription is None:
         return False
-    was_active = _deactivate(subscription, actor=actor, reason=reason)
-    withdraw_items(subscription.pk)
-    return was_active
-
-
-def _deactivate(subscription: Subscription, *, actor: str, reason: str) -> bool:
     with transaction.atomic():
         run_together(exclusive_lock(subscription.pk))
         subscription.refresh_from_db()
         if not subscription.is_active:
             return False
         Subscription.objects.filter(pk=subscription.pk).update(is_active=False)
+        run_together(withdrawing_of(subscription.pk))
         _keep_versions(subscription, False)
-        _end_replays(subscription)
+        subscription.replays.filter(finished_at__isnull=True).update(finished_at=Now())
         before = _facts(subscription)
         _record(subscription, "deleted", actor, before=before, after={}, reason=reason)
     return True
@@ -194,7 +187,7 @@ def _row_of(
 def _catch_up(subscription_id: int) -> None:
     """What an expression kept under older rules may not judge any more is left to the new filter."""
     try:
-        if not pull(subscription_id, seconds=PATIENCE_SECONDS, with_replays=False):
+        if not pull(subscription_id, seconds=PATIENCE_SECONDS):
             raise StillCatchingUp
     except ExpressionRefused:
         return
@@ -212,18 +205,12 @@ def _apply(subscription: Subscription, event_filter: EventFilter, queue: QueueTe
     columns = _columns(event_filter, queue)
     if not subscription.is_active:
         columns["cursor"] = last_position()
-        _end_replays(subscription)
-    # One made again begins afresh: what was withdrawn with the former had perhaps told nobody yet.
-    if not subscription.is_active or _rule(columns) != _rule(vars(subscription)):
+    if _rule(columns) != _rule(vars(subscription)):
         FiredOrder.objects.filter(subscription=subscription).delete()
     Subscription.objects.filter(pk=subscription.pk).update(
         is_active=True, configured_at=Now(), **columns
     )
     subscription.refresh_from_db()
-
-
-def _end_replays(subscription: Subscription) -> None:
-    subscription.replays.filter(finished_at__isnull=True).update(finished_at=Now())
 
 
 def _keep_versions(subscription: Subscription, is_needed: bool) -> None:

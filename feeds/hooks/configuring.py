@@ -16,11 +16,18 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
-from feeds.configuring import QueueTerms, delete_subscription, filter_of, set_subscription
+from feeds.configuring import (
+    QueueTerms,
+    check_filter,
+    delete_subscription,
+    filter_of,
+    set_subscription,
+)
 from feeds.filters import parse_filter
 from feeds.hooks.addresses import AddressRefused, check_url, rules_from_settings
 from feeds.hooks.attempts import keep_attempt
 from feeds.hooks.bodies import PING
+from feeds.hooks.by_hand import calling_alone
 from feeds.hooks.claiming import lease_seconds
 from feeds.hooks.headers import masked, parse_headers
 from feeds.hooks.sending import HookAnswer, send_once
@@ -68,15 +75,17 @@ def configure_hook(*, app_key_id: int, body: Mapping[str, Any], actor: str) -> C
 
     The secret of a hook that is there stays, unless no key opens it any more. A disabled hook is
     enabled. It must not run inside a transaction. Raises FeedRefused and MixedFilter for what it
-    cannot take, StillCatchingUp to be tried again.
+    cannot take, before anybody is called; StillCatchingUp and CallUnderWay to be tried again.
     """
     given = {str(key).lower(): value for key, value in body.items()}
     event_filter = parse_filter(given.get("filter"))
     destination = parse_destination(given.get("hook"))
+    check_filter(event_filter)
     known, now = _known(app_key_id), database_now()
     kept = _kept_keys(known, now)
     made = None if kept else new_secret()
-    ping = _ping(destination, now, kept or [key_of(made or "")])
+    with calling_alone(app_key_id):
+        ping = _ping(destination, now, kept or [key_of(made or "")])
     if known:
         keep_attempt(known.pk, HookAttempt.Kind.PING, ping)
     _require_200(ping)

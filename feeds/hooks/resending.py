@@ -17,6 +17,8 @@ from oms.ops.audit import record_audit
 from oms.ops.statements import Statement, run_together
 
 BATCH: Final = 1_000
+# Whoever asks waits meanwhile: the rest is for the next call.
+MOST_AT_ONCE: Final = 50_000
 
 
 class ResendRefused(ValueError):
@@ -43,7 +45,8 @@ def resend_range(
     """
     This function will queue again what ended from `since` to before `until`.
 
-    With `only_failed` what the receiver took is left alone. Returns how many.
+    With `only_failed` what the receiver took is left alone. Returns how many: MOST_AT_ONCE, and
+    there may be more.
     """
     condition = "i.ended_at >= %s AND i.ended_at < %s"
     if only_failed:
@@ -53,7 +56,7 @@ def resend_range(
 
 
 def resend_failed(subscription_id: int, *, actor: str, reason: str) -> int:
-    """This function will queue everything again that was given up, and return how many."""
+    """This function will queue again what was given up, MOST_AT_ONCE at most, and return how many."""
     condition = "i.outcome IN ('parked', 'expired')"
     return _resend(subscription_id, condition, [], actor, reason, {"failed": "all"})
 
@@ -71,7 +74,7 @@ def _resend(
     if not subscription.is_active:
         raise ResendRefused("This hook is not configured any more.")
     count = last = 0
-    while True:
+    while count < MOST_AT_ONCE:
         with transaction.atomic():
             _, reopened = run_together(
                 exclusive_lock(subscription_id),
@@ -87,6 +90,7 @@ def _resend(
             _record(subscription, actor, reason, {**details, "count": len(ids)})
         count += len(ids)
         last = max(ids)
+    return count
 
 
 def _record(

@@ -6,6 +6,7 @@ from django.db import transaction
 
 from feeds.hooks.attempts import keep_attempt
 from feeds.hooks.bodies import PING
+from feeds.hooks.by_hand import calling_alone
 from feeds.hooks.sending import send_once
 from feeds.hooks.signing import signed_headers
 from feeds.hooks.terms import headers_of, keys_of
@@ -20,7 +21,8 @@ def send_test(subscription_id: int, *, actor: str, reason: str = "") -> HookAtte
 
     That body is the one that every receiver knows as no order. The call is kept among the attempts
     and changes nothing else: neither the hook's health nor whether it is disabled. It must not run
-    inside a transaction. Raises HookEndpoint.DoesNotExist if there is no such hook.
+    inside a transaction. Raises HookEndpoint.DoesNotExist if there is no such hook; SecretUnreadable;
+    CallUnderWay.
     """
     endpoint = HookEndpoint.objects.select_related("subscription__app_key").get(
         pk=subscription_id, subscription__is_active=True
@@ -32,7 +34,9 @@ def send_test(subscription_id: int, *, actor: str, reason: str = "") -> HookAtte
         body=PING,
         keys=keys_of(endpoint, now),
     )
-    answer = send_once(endpoint.url, headers=headers_of(endpoint) | signed, body=PING)
+    headers = headers_of(endpoint) | signed
+    with calling_alone(endpoint.subscription.app_key_id):
+        answer = send_once(endpoint.url, headers=headers, body=PING)
     with transaction.atomic():
         attempt = keep_attempt(subscription_id, HookAttempt.Kind.TEST, answer)
         record_audit(

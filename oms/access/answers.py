@@ -14,7 +14,7 @@ from typing import Final
 
 from django.db import OperationalError, connection
 
-from oms.access.secrets import decrypt, encrypt
+from oms.access.secrets import SecretUnreadable, decrypt, encrypt
 from oms.ops.statements import Rows, Statement, run_together
 
 LOCK_NOT_AVAILABLE: Final = "55P03"
@@ -34,6 +34,16 @@ class KeyInUse(Exception):
         super().__init__("A request with this Idempotency-Key is still under way. Try again.")
 
 
+class AnswerUnreadable(Exception):
+    """The write was carried out before, and no key opens what it was answered."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(
+            f"This request was carried out before and answered by {status}. That answer cannot be"
+            " read any more: look at what there is now, and do not send it under another key."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     status: int
@@ -46,7 +56,8 @@ def claim(key_id: int, idempotency_key: str, request_hash: bytes) -> Answer | No
     This function will hold the idempotency key until the caller's transaction ends.
 
     Returns the answer that was given before, or None when the caller is the first. A call under
-    way is waited for, as long as the role waits for locks. Raises KeyReused, KeyInUse.
+    way is waited for, as long as the role waits for locks. Raises KeyReused, KeyInUse,
+    AnswerUnreadable.
     """
     locking = Statement("SELECT pg_advisory_xact_lock(%s)", [_lock_id(key_id, idempotency_key)])
     try:
@@ -66,7 +77,8 @@ def claimed_alone(
     """
     This context will hold the idempotency key without a transaction, for a write that has several.
 
-    Gives the answer that was given before, or None. Raises KeyReused; KeyInUse at once.
+    Gives the answer that was given before, or None. Raises KeyReused, AnswerUnreadable; KeyInUse at
+    once.
     """
     lock_id = _lock_id(key_id, idempotency_key)
     held, found = run_together(
@@ -118,7 +130,11 @@ def _checked(found: Rows, request_hash: bytes) -> Answer | None:
     known_hash, status, content_type, body = found[0]
     if bytes(known_hash) != request_hash:
         raise KeyReused
-    return Answer(status, content_type, decrypt(body))
+    try:
+        return Answer(status, content_type, decrypt(body))
+    except SecretUnreadable:
+        # The effect is there: having it again would be worse than not knowing the words.
+        raise AnswerUnreadable(status) from None
 
 
 def _lock_id(key_id: int, idempotency_key: str) -> int:

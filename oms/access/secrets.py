@@ -3,8 +3,9 @@ Keeps secrets that we must read again: what a hook sends to its receiver is no u
 
 Encrypted by Fernet (AES-128-CBC with HMAC-SHA256) under keys derived from ENCRYPTION_KEYS, the
 newest first: what is written is written with the newest, what is read may have been written with
-any. To take a key out of use, put a new one before it, run `manage.py reencrypt_secrets`, then
-drop it. Nothing of this module is ever logged.
+any. To take a key out of use, put a new one before it, run `manage.py reencrypt_secrets`, and drop
+it when recorded answers (`oms.access.answers`) that it sealed are gone. Nothing of this module is
+ever logged.
 """
 
 import base64

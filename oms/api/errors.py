@@ -20,13 +20,15 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from feeds.expressions import EvaluatorUnavailable, ExpressionFailed, ExpressionRefused
+from feeds.hooks.by_hand import CallUnderWay
 from feeds.hooks.configuring import HookNotConfigured
 from feeds.hooks.resending import ResendRefused
 from feeds.refusals import FeedNotConfigured, FeedRefused, MixedFilter, StillCatchingUp
 from feeds.replaying import TooManyReplays
-from oms.access.answers import KeyInUse, KeyReused
+from oms.access.answers import AnswerUnreadable, KeyInUse, KeyReused
 from oms.access.authenticating import BadCredentials
 from oms.access.keys import AccessRefused
+from oms.access.secrets import SecretUnreadable
 from oms.api.etags import PreconditionFailed
 from oms.ops.logs import current_request_id
 from oms.orders.documents.errors import DocumentError
@@ -62,11 +64,14 @@ DOMAIN_ERRORS: dict[type[Exception], tuple[int, str]] = {
     TooManyReplays: (409, "too_many_replays"),
     HookNotConfigured: (404, "hook_not_configured"),
     ResendRefused: (409, "resend_refused"),
+    CallUnderWay: (409, "call_under_way"),
+    SecretUnreadable: (409, "secret_unreadable"),
     StillCatchingUp: (503, "still_catching_up"),
     PlacedDifferently: (409, "placed_differently"),
     PreconditionFailed: (412, "precondition_failed"),
     KeyReused: (422, "idempotency_key_reused"),
     KeyInUse: (409, "idempotency_key_in_use"),
+    AnswerUnreadable: (409, "answer_unreadable"),
     # The contract's own code for an action that the present status does not know.
     TransitionNotAllowed: (409, "OMS003"),
     NotChangeable: (409, "OMS003"),

@@ -4,12 +4,14 @@ from typing import Final
 
 from django.db import OperationalError
 
+from feeds.hooks.by_hand import CallUnderWay
 from feeds.hooks.configuring import HookNotConfigured
 from feeds.hooks.resending import ResendRefused
 from feeds.models import HookEndpoint
 from feeds.refusals import FeedNotConfigured, FeedRefused, StillCatchingUp
 from feeds.replaying import TooManyReplays
 from oms.access.keys import AccessRefused
+from oms.access.secrets import SecretUnreadable
 from oms.backoffice.tones import label_of
 from oms.orders.locks import OrderNotFound
 from workflow.flows import TransitionNotAllowed
@@ -34,6 +36,8 @@ REFUSALS: Final = (
     HookNotConfigured,
     HookEndpoint.DoesNotExist,
     ResendRefused,
+    CallUnderWay,
+    SecretUnreadable,
     StillCatchingUp,
     TooManyReplays,
     OperationalError,

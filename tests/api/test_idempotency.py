@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 from django.db import connection, connections
+from pytest_django import Settings
 
 from oms.access.authenticating import forget_all_cached_keys
 from oms.access.models import AppKey, RecordedAnswer
@@ -184,3 +185,19 @@ def test_a_view_that_commits_in_steps_is_answered_again_too() -> None:
 def test_what_is_kept_of_an_answer_cannot_be_read_in_the_database(affiliate: None) -> None:
     assert Repeating("erp-1").post(PLACING, purchase()).status_code == 200
     assert b"ana@example.com" not in bytes(RecordedAnswer.objects.get().body)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["oms/pvt/orders/{}/start-handling", "orders/feed/config"])
+def test_an_answer_that_no_key_opens_any_more_does_not_happen_again(
+    path: str, settings: Settings
+) -> None:
+    settings.ENCRYPTION_KEYS = ["old"]
+    order_id, caller = place_in(Status.READY_FOR_HANDLING), Repeating("erp-1")
+    path = path.format(order_id)
+    first = caller.post(path, {})
+    settings.ENCRYPTION_KEYS = ["new"]
+    with nothing_changes(order_id):
+        told = refusal(caller.post(path, {}), 409, "answer_unreadable")
+    assert f"answered by {first.status_code}" in told["message"]
+    refusal(caller.post(path, {"other": "body"}), 422, "idempotency_key_reused")

@@ -113,6 +113,8 @@ class ResendBody(serializers.Serializer[Any]):
 class HookResendView(APIView):
     """POST /api/orders/hook/resend: queues again what was given up, or a stretch of time."""
 
+    # Batch by batch: deliveries go on meanwhile.
+    commits_by_itself: ClassVar[bool] = True
     required_scopes: ClassVar[Scopes] = {"POST": ADMIN}
 
     def post(self, request: Request) -> Response:

@@ -2,21 +2,27 @@
 
 import asyncio
 import io
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from aiohttp import web
 from django.core.management import CommandError, call_command
+from django.db import connection, connections
 from django.db.models import F
+from django.http import HttpResponse
 from pytest_django import Settings
 from standardwebhooks import Webhook
 
+from feeds.hooks import resending
 from feeds.hooks.terms import load_terms
 from feeds.models import HookAttempt, HookEndpoint, QueueItem, Subscription
 from oms.access.authenticating import forget_all_cached_keys
 from oms.access.scopes import Scope
 from oms.ops.models import AuditEntry
+from oms.ops.statements import Rows, Statement, run_together
 from tests.api.callers import Caller, fields_of, parsed, refusal
 from tests.feeds.hooks.receivers import Received, Receiver, allow_loopback
 
@@ -204,6 +210,15 @@ def test_a_misspelt_status_is_refused_before_anything_is_called(
     assert receiver.received == []
 
 
+def test_an_expression_is_refused_before_anything_is_called(
+    caller: Caller, receiver: Receiver
+) -> None:
+    wrong = {"type": "FromOrders", "expression": 'status = "canceled'}
+    asked = {"filter": wrong, "hook": {"url": receiver.url}}
+    assert fields_of(caller.post(CONFIG, asked)) == ["filter.expression"]
+    assert receiver.received == []
+
+
 def test_feed_and_hook_of_a_key_stand_side_by_side(caller: Caller, receiver: Receiver) -> None:
     caller.post("orders/feed/config", {})
     caller.post(CONFIG, body(receiver.url))
@@ -239,6 +254,40 @@ def test_a_test_says_what_came_back(caller: Caller, receiver: Receiver) -> None:
     assert (tested["success"], tested["status"], tested["answer"]) == (False, 503, "later")
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_receiver_is_called_by_hand_once_at_a_time(caller: Caller, receiver: Receiver) -> None:
+    asked = body(receiver.url)
+    caller.post(CONFIG, asked)
+    begun, go_on = threading.Event(), threading.Event()
+
+    async def slow(_: Received) -> web.StreamResponse:
+        begun.set()
+        await asyncio.to_thread(go_on.wait, 10)
+        return web.Response()
+
+    receiver.behavior = slow
+    other = Caller([Scope.FEED_HOOK_ADMIN])
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(_and_hang_up, lambda: caller.post("orders/hook/test"))
+        assert begun.wait(10)
+        called = len(receiver.received)
+        refusal(caller.post("orders/hook/test"), 409, "call_under_way")
+        refusal(caller.post(CONFIG, asked), 409, "call_under_way")
+        assert len(receiver.received) == called
+        receiver.behavior = lambda _: web.Response()
+        assert other.post(CONFIG, asked).status_code == 200
+        go_on.set()
+        assert parsed(first.result())["success"]
+    assert parsed(caller.post("orders/hook/test"))["success"]
+
+
+def _and_hang_up(ask: Callable[[], HttpResponse]) -> HttpResponse:
+    try:
+        return ask()
+    finally:
+        connections.close_all()
+
+
 def test_resending_takes_everything_that_failed_or_a_stretch_of_time(
     caller: Caller, receiver: Receiver
 ) -> None:
@@ -252,6 +301,27 @@ def test_resending_takes_everything_that_failed_or_a_stretch_of_time(
     assert QueueItem.objects.filter(attempts__gt=F("schedule_from")).count() == 0
 
 
+@pytest.mark.django_db(transaction=True)
+def test_resending_with_an_idempotency_key_commits_in_steps_too(
+    caller: Caller, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller.post(CONFIG, body(receiver.url))
+    in_transaction: list[bool] = []
+
+    def noting(*statements: Statement) -> list[Rows]:
+        in_transaction.append(len(connection.savepoint_ids) > 0)
+        return run_together(*statements)
+
+    monkeypatch.setattr(resending, "run_together", noting)
+    headers = {**caller.headers, "Idempotency-Key": "again-1"}
+    answers = [
+        caller.ask("POST", "orders/hook/resend", {"failed": True}, headers=headers)
+        for _ in range(2)
+    ]
+    assert [parsed(answer) for answer in answers] == [{"queued": 0}] * 2
+    assert in_transaction == [False]
+
+
 def test_a_hook_whose_key_was_lost_is_shown_and_can_be_made_anew(
     caller: Caller, receiver: Receiver, settings: Settings
 ) -> None:
@@ -259,6 +329,7 @@ def test_a_hook_whose_key_was_lost_is_shown_and_can_be_made_anew(
     settings.ENCRYPTION_KEYS = ["another"]
     assert parsed(caller.get(CONFIG))["hook"] == {"url": receiver.url, "headers": {}}
     assert load_terms() == []
+    refusal(caller.post("orders/hook/test"), 409, "secret_unreadable")
     again = parsed(caller.post(CONFIG, body(receiver.url)))
     Webhook(again["secret"]).verify(receiver.received[-1].body, receiver.received[-1].headers)
     assert [terms.url for terms in load_terms()] == [receiver.url]

@@ -4,11 +4,14 @@ from datetime import UTC, datetime
 
 import pytest
 from aiohttp import web
+from django.db.models.functions import Now
 from pytest_django import Settings
 
+from feeds.hooks import resending
 from feeds.hooks.configuring import delete_hook
 from feeds.hooks.resending import ResendRefused, resend_failed, resend_items, resend_range
 from feeds.models import HookAttempt, QueueItem
+from feeds.pulling import pull
 from oms.ops.models import AuditEntry
 from oms.orders.statuses import Status
 from tests.feeds.feeding import make_key
@@ -113,6 +116,22 @@ def test_items_of_one_order_are_sent_again_one_after_the_other() -> None:
             ) == len(before)
             wait_until(lambda: len(receiver.deliveries) == 2 * len(before))
     assert told(receiver.deliveries) == before * 2
+
+
+def test_one_call_queues_no_more_than_somebody_may_wait_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resending, "BATCH", 2)
+    monkeypatch.setattr(resending, "MOST_AT_ONCE", 4)
+    with Receiver() as receiver:
+        subscription = make_hook(receiver.url).endpoint.subscription
+        for _ in range(5):
+            place()
+        pull(subscription.pk)
+    QueueItem.objects.update(outcome="parked", ended_at=Now(), available_at=None)
+    counts = [resend_failed(subscription.pk, actor=ACTOR, reason="mended") for _ in range(3)]
+    assert counts == [4, 1, 0]
+    assert outcomes(subscription) == [""] * 5
 
 
 def test_a_deleted_hook_is_sent_nothing_again() -> None:
