@@ -199,6 +199,28 @@ def test_a_change_of_seller_forgets_the_warehouses_of_the_former_one() -> None:
     assert entry == {"itemIndex": 0, "selectedSla": "Fast", "deliveryIds": []}
 
 
+def test_a_new_sellers_freight_is_not_the_buyers() -> None:
+    paid = {"itemIndex": 0, "price": 900, "listPrice": 1200, "sellingPrice": 900}
+    order_id = place_in(
+        Status.WAITING_FOR_AUTHORIZATION,
+        MARKETPLACE,
+        extra={"shippingData": {"logisticsInfo": [paid]}},
+    )
+    told = {"itemIndex": 0, "selectedSla": "Fast", "price": 100, "sellingPrice": 100}
+    seller = NewSeller(seller_id="2", logistics=[told])
+    change_seller(order_id=order_id, seller=seller, actor="key:mkt")
+    (entry,) = order_of(order_id).extra["shippingData"]["logisticsInfo"]
+    assert entry == paid | {"selectedSla": "Fast"}
+
+
+@pytest.mark.parametrize("index", [None, [], {}, "0", True, 0.5])
+def test_a_delivery_of_no_item_is_refused_by_its_name(index: object) -> None:
+    order_id = place_in(Status.WAITING_FOR_AUTHORIZATION, MARKETPLACE)
+    seller = NewSeller(seller_id="2", logistics=[{"itemIndex": index}])
+    with refused(order_id, InvalidInput):
+        change_seller(order_id=order_id, seller=seller, actor="key:mkt")
+
+
 def test_a_payment_approved_while_a_seller_is_looked_for_is_kept(
     sandbox: ThreadedSandbox,
 ) -> None:

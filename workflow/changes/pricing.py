@@ -134,7 +134,8 @@ def make_plan(
     if draft.invoiced:
         raise LinesInvoiced(*draft.invoiced, *draft.problems)
     for line in draft.lines:
-        if line.quantity > BIGGEST_QUANTITY or line.value_cents > BIGGEST_CENTS:
+        dearest = max(line.value_cents, line.list_goods_cents)
+        if line.quantity > BIGGEST_QUANTITY or dearest > BIGGEST_CENTS:
             draft.complain("", f"The line {line.unique_id} would become too large.")
     if not draft.lines and not draft.problems:
         draft.complain("", "No line would be left. Cancel the order instead.")

@@ -28,6 +28,8 @@ from workflow.steps import Step
 LONGEST_WINDOW_DAYS: Final = 365
 # What a delivery option of the former seller says of its warehouses means nothing to the new one.
 OF_THE_WAREHOUSE: Final = ("deliveryIds",)
+# The buyer pays what the order says: freight of the new seller is between seller and marketplace.
+OF_THE_BUYER: Final = ("price", "listPrice", "sellingPrice")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,19 +107,33 @@ def _rewrite(order: LockedOrder, seller: NewSeller) -> None:
 
 def _reshipped(shipping: Any, told: Sequence[Mapping[str, Any]]) -> Any:
     """This function will return shipping data without the former seller's warehouses."""
+    told_of = _by_item(told)
     if not isinstance(shipping, Mapping):
         return shipping
-    told_of = {entry.get("itemIndex"): entry for entry in told}
     entries = [
         {
             **entry,
             **{key: [] for key in OF_THE_WAREHOUSE if key in entry},
-            **told_of.get(entry.get("itemIndex"), {}),
+            **told_of.get(_place(entry), {}),
+            **{key: entry[key] for key in OF_THE_BUYER if key in entry},
         }
         for entry in shipping.get("logisticsInfo") or []
         if isinstance(entry, Mapping)
     ]
     return {**shipping, "logisticsInfo": entries}
+
+
+def _by_item(told: Sequence[Mapping[str, Any]]) -> dict[int | None, Mapping[str, Any]]:
+    for index, entry in enumerate(told):
+        if _place(entry) is None:
+            where = f"shippingData.logisticsInfo[{index}].itemIndex"
+            raise InvalidInput(Problem(where, "Expected the place of an item, from 0."))
+    return {_place(entry): entry for entry in told}
+
+
+def _place(entry: Mapping[str, Any]) -> int | None:
+    index = entry.get("itemIndex")
+    return index if type(index) is int else None
 
 
 def _stock_call_out_until(order: LockedOrder) -> datetime | None:

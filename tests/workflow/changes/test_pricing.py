@@ -103,6 +103,12 @@ def test_a_line_too_large_for_the_database_is_refused() -> None:
         plan(asked, line("A", "mug", (1, 1)))
 
 
+def test_a_price_before_discounts_that_no_number_holds_is_refused() -> None:
+    dear = {"id": "mug", "uniqueId": "A", "price": 2**53 - 1, "unitMultiplier": 1_000_000}
+    with pytest.raises(InvalidInput, match="too large"):
+        plan(swap(item(1, uniqueId="A"), item(1, **dear)), line("A", "mug", (300, 1)))
+
+
 PRICES = st.lists(st.tuples(st.integers(0, 500), st.integers(1, 9)), min_size=1, max_size=4)
 
 
