@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 
 from feeds.expressions import ExpressionRefused
 from feeds.filters import EventFilter, parse_filter
-from feeds.leasing import withdrawing_of
+from feeds.leasing import withdraw_items
 from feeds.locking import exclusive_lock
 from feeds.models import Channel, FilterType, FiredOrder, Subscription
 from feeds.pulling import pull
@@ -115,13 +115,16 @@ def set_subscription(
     """
     This function will make a key's subscription, or give it another filter and other terms.
 
-    A new one begins with what is committed from now on. A changed one keeps its queue. It must not
-    run inside a transaction. Raises FeedRefused for an expression that may not be kept;
-    StillCatchingUp when too much is left to queue first, and SnapshotsNotReady for an expression
-    that long writers stand in the way of: both to be repeated.
+    A new one begins with what is committed from now on. A changed one keeps its queue, and what is
+    left of its replays goes by the new filter. It must not run inside a transaction. Raises
+    FeedRefused for an expression that may not be kept; StillCatchingUp when too much is left to
+    queue first, and SnapshotsNotReady for an expression that long writers stand in the way of: both
+    to be repeated.
     """
     check_filter(event_filter)
     subscription = _row_of(app_key_id, channel, event_filter, queue)
+    if not subscription.is_active:
+        withdraw_items(subscription.pk)
     number_all_events()
     _catch_up(subscription.pk)
     with transaction.atomic():
@@ -154,20 +157,26 @@ def delete_subscription(
     """
     This function will end a subscription and withdraw what is open in its queue.
 
-    Returns whether there was one. Its history stays.
+    Returns whether there was one. Its history stays. A call that ended while it withdrew is made up
+    for by the next one, or when the subscription is made again.
     """
     subscription = Subscription.objects.filter(app_key_id=app_key_id, channel=channel).first()
     if subscription is None:
         return False
+    was_active = _deactivate(subscription, actor=actor, reason=reason)
+    withdraw_items(subscription.pk)
+    return was_active
+
+
+def _deactivate(subscription: Subscription, *, actor: str, reason: str) -> bool:
     with transaction.atomic():
         run_together(exclusive_lock(subscription.pk))
         subscription.refresh_from_db()
         if not subscription.is_active:
             return False
         Subscription.objects.filter(pk=subscription.pk).update(is_active=False)
-        run_together(withdrawing_of(subscription.pk))
         _keep_versions(subscription, False)
-        subscription.replays.filter(finished_at__isnull=True).update(finished_at=Now())
+        _end_replays(subscription)
         before = _facts(subscription)
         _record(subscription, "deleted", actor, before=before, after={}, reason=reason)
     return True
@@ -187,7 +196,7 @@ def _row_of(
 def _catch_up(subscription_id: int) -> None:
     """What an expression kept under older rules may not judge any more is left to the new filter."""
     try:
-        if not pull(subscription_id, seconds=PATIENCE_SECONDS):
+        if not pull(subscription_id, seconds=PATIENCE_SECONDS, with_replays=False):
             raise StillCatchingUp
     except ExpressionRefused:
         return
@@ -205,12 +214,18 @@ def _apply(subscription: Subscription, event_filter: EventFilter, queue: QueueTe
     columns = _columns(event_filter, queue)
     if not subscription.is_active:
         columns["cursor"] = last_position()
-    if _rule(columns) != _rule(vars(subscription)):
+        _end_replays(subscription)
+    # One made again begins afresh: what was withdrawn with the former had perhaps told nobody yet.
+    if not subscription.is_active or _rule(columns) != _rule(vars(subscription)):
         FiredOrder.objects.filter(subscription=subscription).delete()
     Subscription.objects.filter(pk=subscription.pk).update(
         is_active=True, configured_at=Now(), **columns
     )
     subscription.refresh_from_db()
+
+
+def _end_replays(subscription: Subscription) -> None:
+    subscription.replays.filter(finished_at__isnull=True).update(finished_at=Now())
 
 
 def _keep_versions(subscription: Subscription, is_needed: bool) -> None:

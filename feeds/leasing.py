@@ -23,6 +23,11 @@ from oms.ops.statements import Rows, Statement, as_array, as_json, run_together
 MOST_ATTEMPTS: Final = 100
 PARKED_UNCOMMITTED: Final = f"handed out {MOST_ATTEMPTS} times without a commit"
 EXPIRY_BATCH: Final = 1_000
+WITHDRAWAL_BATCH: Final = 10_000
+OUT_OF_SIGHT: Final = "the order is not one of the key's sellers and affiliates any more"
+# A key that has read its whole queue a hundred times finds nothing but items to park: so many lots
+# of them in one call, the others in the next.
+MOST_ROUNDS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,8 @@ def lease(
     This function will lease up to `limit` items for the visibility timeout, oldest first.
 
     What was handed out MOST_ATTEMPTS times is parked instead; what is older than the retention is
-    left to `expire_items`. Parallel readers never get the same item.
+    left to `expire_items`. What the key may not see any more is withdrawn. Parallel readers never
+    get the same item.
     """
     return lease_items(subscription.pk, limit=limit, at=at)
 
@@ -87,14 +93,14 @@ def lease_items(
 ) -> list[HandedOut]:
     """This function will do what `lease` does, for who knows a subscription's number only."""
     handed_out: list[HandedOut] = []
-    while len(handed_out) < limit:
+    for _ in range(MOST_ROUNDS):
         wanted = limit - len(handed_out)
         (rows,) = run_together(
             Statement(f"{_LEASE} WHERE s.id = %s", [wanted, at, subscription_id])
         )
         kept = keep_deliverable(subscription_id, rows)
         handed_out += kept
-        if len(kept) == len(rows) < wanted:
+        if len(handed_out) == limit or len(kept) == len(rows):
             break
     return handed_out
 
@@ -106,17 +112,25 @@ def leasing_of_feed(app_key_id: int, *, limit: int) -> Statement:
 
 
 def keep_deliverable(subscription_id: int, rows: Rows) -> list[HandedOut]:
-    """This function will park what was handed out too often and return the rest."""
-    items = [HandedOut(*row) for row in rows]
+    """This function will end what was handed out too often or may not be seen, and return the rest."""
+    hidden = [item_id for item_id, *_, is_visible in rows if not is_visible]
+    end_items(subscription_id, hidden, Outcome.WITHDRAWN, error=OUT_OF_SIGHT)
+    items = [HandedOut(*facts) for *facts, is_visible in rows if is_visible]
     worn = [item.item_id for item in items if item.tries > MOST_ATTEMPTS]
-    if not worn:
-        return items
     end_items(subscription_id, worn, Outcome.PARKED, error=PARKED_UNCOMMITTED)
     return [item for item in items if item.tries <= MOST_ATTEMPTS]
 
 
-_LEASE: Final = """
-    SELECT l.* FROM feeds_subscription s CROSS JOIN LATERAL feeds_lease(
+# Sellers of a key, and of an order, may have changed since an item was queued.
+IS_VISIBLE: Final = """
+    (k.seller_ids IS NULL OR o.seller_id = ANY(k.seller_ids))
+    AND (k.affiliate_ids IS NULL OR o.affiliate_id = ANY(k.affiliate_ids))
+"""
+_LEASE: Final = f"""
+    SELECT l.*, k.seller_ids IS NULL AND k.affiliate_ids IS NULL
+                OR EXISTS (SELECT FROM orders_order o WHERE o.id = l.order_pk AND {IS_VISIBLE})
+    FROM feeds_subscription s JOIN access_appkey k ON k.id = s.app_key_id
+    CROSS JOIN LATERAL feeds_lease(
         s.id, s.visibility_timeout_seconds, s.retention_seconds, %s, %s::timestamptz
     ) l
 """
@@ -256,13 +270,31 @@ _POSTPONE: Final = """
 """
 
 
-def withdrawing_of(subscription_id: int) -> Statement:
-    """This function will return the statement that ends all open items with their configuration."""
-    return Statement(_WITHDRAW, [subscription_id])
+def withdraw_items(subscription_id: int, *, batch: int = WITHDRAWAL_BATCH) -> int:
+    """
+    This function will end all that is open of a subscription that is not active, and return how much.
+
+    Batch by batch, each a transaction of its own outside the caller's: millions take longer than a
+    statement may. One that was made again meanwhile keeps what it has.
+    """
+    total = 0
+    while True:
+        with transaction.atomic():
+            _, ended = run_together(
+                exclusive_lock(subscription_id), Statement(_WITHDRAW, [subscription_id, batch])
+            )
+        total += len(ended)
+        if len(ended) < batch:
+            return total
 
 
 _WITHDRAW: Final = """
     UPDATE feeds_queueitem
     SET outcome = 'withdrawn', ended_at = statement_timestamp(), available_at = NULL
-    WHERE subscription_id = %s AND outcome = ''
+    WHERE id IN (
+        SELECT i.id FROM feeds_queueitem i
+        JOIN feeds_subscription s ON s.id = i.subscription_id AND NOT s.is_active
+        WHERE s.id = %s AND i.outcome = '' ORDER BY i.queued_at LIMIT %s
+    )
+    RETURNING id
 """

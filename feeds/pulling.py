@@ -31,24 +31,34 @@ class QueueState(NamedTuple):
 
 
 def pull(
-    subscription_id: int, *, enough: int | None = None, seconds: float = PATIENCE_SECONDS
+    subscription_id: int,
+    *,
+    enough: int | None = None,
+    seconds: float = PATIENCE_SECONDS,
+    with_replays: bool = True,
 ) -> bool:
     """
     This function will bring everything committed before the call into the queue.
 
     Returns whether it came to the end. It stops before, with all progress kept, when `enough` new
-    items can be handed out or `seconds` have passed. It must not run inside a transaction: what
+    items can be handed out or `seconds` have passed. Without replays it leaves those where they
+    are. It must not run inside a transaction: what
     that wrote would be numbered before its commit.
     """
     ends_at = time.monotonic() + seconds
     available = 0
-    while (state := queue_state(subscription_id)).has_work:
+    while (state := _state_for(subscription_id, with_replays)).has_work:
         available += _advance(subscription_id, state)
         if enough is not None and available >= enough:
             return False
         if time.monotonic() >= ends_at:
-            return not queue_state(subscription_id).has_work
+            return not _state_for(subscription_id, with_replays).has_work
     return True
+
+
+def _state_for(subscription_id: int, with_replays: bool) -> QueueState:
+    state = queue_state(subscription_id)
+    return state if with_replays else state._replace(has_replay=False)
 
 
 def _advance(subscription_id: int, state: QueueState) -> int:

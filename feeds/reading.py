@@ -8,6 +8,10 @@ not enough. Either takes one round trip when there is nothing else to do.
 from collections.abc import Iterable
 from typing import Any, Final
 
+import structlog
+from django.db import DatabaseError
+
+from feeds.expressions import EvaluatorUnavailable, ExpressionRefused
 from feeds.handles import Handle, read_handle, write_handles
 from feeds.identifiers import event_id_of
 from feeds.leasing import (
@@ -23,12 +27,17 @@ from feeds.refusals import FeedNotConfigured
 from feeds.wording import domain_of, feed_time
 from oms.ops.statements import Statement, run_together
 
+logger = structlog.get_logger(__name__)
+
 
 def read_feed(app_key_id: int, *, limit: int) -> list[HandedOut]:
     """
     This function will lease up to `limit` items of the key's feed, oldest first.
 
-    Everything committed before the call is in reach of it. Raises FeedNotConfigured.
+    Everything committed before the call is in reach of it. What was leased at once is handed out
+    also when no more can be had: kept back, it would be hidden until its lease ends, and worn out
+    by reads that nobody had anything of. Raises FeedNotConfigured; EvaluatorUnavailable and what
+    `pull` raises else when there is nothing to hand out.
     """
     states, leased, _ = run_together(
         Statement(_STATE_OF_FEED, [app_key_id]),
@@ -41,10 +50,15 @@ def read_feed(app_key_id: int, *, limit: int) -> list[HandedOut]:
     state = QueueState(*facts)
     handed_out = keep_deliverable(subscription_id, leased)
     missing = limit - len(handed_out)
-    if state.has_expired or (missing and state.has_work):
-        pull(subscription_id, enough=missing)
-    if missing and (state.has_work or len(handed_out) < len(leased)):
-        handed_out += lease_items(subscription_id, limit=missing)
+    try:
+        if state.has_expired or (missing and state.has_work):
+            pull(subscription_id, enough=missing)
+        if missing and (state.has_work or len(handed_out) < len(leased)):
+            handed_out += lease_items(subscription_id, limit=missing)
+    except (EvaluatorUnavailable, ExpressionRefused, DatabaseError) as error:
+        if not handed_out:
+            raise
+        logger.warning("feed.read_in_part", subscription_id=subscription_id, error=str(error))
     return handed_out
 
 

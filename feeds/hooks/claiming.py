@@ -13,7 +13,9 @@ from typing import Final
 
 from django.conf import settings
 
-from oms.ops.statements import Statement, as_json, run_together
+from feeds.leasing import IS_VISIBLE, OUT_OF_SIGHT, end_items
+from feeds.models import Outcome
+from oms.ops.statements import Rows, Statement, as_json, run_together
 
 MARGIN_SECONDS: Final = 5.0
 # What begins later than this after its lease is given back instead.
@@ -60,17 +62,28 @@ def lease_seconds() -> float:
 
 
 def claim(wanted: Mapping[int, int]) -> list[ClaimedItem]:
-    """This function will lease up to so many due items for each of the subscriptions, oldest first."""
+    """
+    This function will lease up to so many due items for each of the subscriptions, oldest first.
+
+    What a key may not see any more is withdrawn instead.
+    """
     if not wanted:
         return []
     asked = [{"subscription_id": key, "how_many": count} for key, count in wanted.items()]
     leased_at = time.monotonic()
     (rows,) = run_together(Statement(_CLAIM, [as_json(asked), lease_seconds()]))
-    return [ClaimedItem(*(*row, leased_at)) for row in rows]
+    _withdraw([row for row in rows if not row[-1]])
+    return [ClaimedItem(*(*row[:-1], leased_at)) for row in rows if row[-1]]
+
+
+def _withdraw(hidden: Rows) -> None:
+    for subscription_id in sorted({row[1] for row in hidden}):
+        items = [row[0] for row in hidden if row[1] == subscription_id]
+        end_items(subscription_id, items, Outcome.WITHDRAWN, error=OUT_OF_SIGHT)
 
 
 # A hook that was deleted or disabled a moment ago is not delivered to any more.
-_CLAIM: Final = """
+_CLAIM: Final = f"""
     WITH picked AS MATERIALIZED (
         SELECT due.id, s.configured_at
         FROM json_to_recordset(%s) AS wanted (subscription_id bigint, how_many int)
@@ -97,8 +110,10 @@ _CLAIM: Final = """
     )
     SELECT i.id, i.subscription_id, i.attempts, i.schedule_from, i.event_id, o.order_id, o.origin,
            e.status, e.last_status, e.occurred_at, e.last_change_at, i.configured_at,
-           extract(epoch FROM clock_timestamp())::float8
+           extract(epoch FROM clock_timestamp())::float8, {IS_VISIBLE}
     FROM leased i
+    JOIN feeds_subscription s ON s.id = i.subscription_id
+    JOIN access_appkey k ON k.id = s.app_key_id
     JOIN orders_orderevent e ON e.id = i.event_id
     JOIN orders_order o ON o.id = i.order_id
     ORDER BY i.queued_at, i.id

@@ -5,10 +5,20 @@ from datetime import datetime, timedelta
 import pytest
 from django.db.models import F
 
+from feeds import configuring, leasing
 from feeds.configuring import delete_subscription
-from feeds.leasing import CommitResult, Postponement, commit_items, end_items, lease, postpone
+from feeds.leasing import (
+    CommitResult,
+    Postponement,
+    commit_items,
+    end_items,
+    lease,
+    postpone,
+    withdraw_items,
+)
 from feeds.models import Channel, Outcome, QueueItem, Replay, Subscription
 from feeds.pulling import pull
+from oms.access.models import AppKey
 from oms.ops.clock import database_now
 from oms.orders.ledger import last_position
 from oms.orders.statuses import Status
@@ -238,6 +248,27 @@ def test_a_deleted_feed_withdraws_what_is_open_and_a_new_one_begins_afresh() -> 
     assert read(again) == []
 
 
+def test_what_a_deleted_feed_still_had_open_is_withdrawn_by_the_next_call() -> None:
+    key = make_key()
+    feed = make_feed(CREATED, key=key)
+    place()
+    pull(feed.pk)
+    Subscription.objects.filter(pk=feed.pk).update(is_active=False)
+    assert not delete_subscription(app_key_id=key.pk, channel=Channel.FEED, actor="user:ann")
+    assert outcomes(feed) == ["withdrawn"]
+
+
+def test_a_long_queue_is_withdrawn_in_batches_and_an_active_one_not_at_all() -> None:
+    feed = make_feed(CREATED)
+    for _ in range(5):
+        place()
+    pull(feed.pk)
+    assert withdraw_items(feed.pk) == 0
+    Subscription.objects.filter(pk=feed.pk).update(is_active=False)
+    assert withdraw_items(feed.pk, batch=2) == 5
+    assert outcomes(feed) == ["withdrawn"] * 5
+
+
 def test_a_replay_of_a_stretch_gives_what_was_committed_again_marked_as_such() -> None:
     feed = make_feed(CREATED)
     orders = [place() for _ in range(3)]
@@ -281,3 +312,46 @@ def test_every_status_of_a_flow_is_fed_in_order() -> None:
     assert {item.order_id for item in drained} == {order_id}
     assert [item.seq for item in drained] == sorted(item.seq for item in drained)
     assert drained[-1].status == Status.INVOICED
+
+
+def test_what_the_key_may_not_see_any_more_is_withdrawn_and_not_handed_out() -> None:
+    feed = make_feed(CREATED)
+    place(seller_id="1")
+    own = place(seller_id="2")
+    pull(feed.pk)
+    AppKey.objects.filter(pk=feed.app_key_id).update(seller_ids=["2"])
+    assert told(drain(feed)) == [(own, CREATED)]
+    assert outcomes(feed) == ["withdrawn", "committed"]
+
+
+def test_a_queue_of_worn_items_is_parked_over_several_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(leasing, "MOST_ROUNDS", 3)
+    feed = make_feed(CREATED)
+    orders = [place() for _ in range(5)]
+    pull(feed.pk)
+    first_four = QueueItem.objects.filter(subscription=feed).order_by("id")[:4]
+    QueueItem.objects.filter(pk__in=first_four.values("pk")).update(attempts=100)
+    assert read(feed, limit=1) == []
+    assert outcomes(feed).count("parked") == 4
+    assert told(read(feed, limit=1)) == [(orders[4], CREATED)]
+
+
+def test_a_configuration_changes_while_a_replay_is_under_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    key = make_key()
+    feed = make_feed(CREATED, key=key)
+    order_id = place_in(PENDING)
+    drain(feed)
+    Replay.objects.create(
+        subscription=feed,
+        from_position=1,
+        until_position=last_position(),
+        next_position=1,
+        requested_by="user:ann",
+    )
+    monkeypatch.setattr(configuring, "PATIENCE_SECONDS", 0.0)
+    feed = make_feed(PENDING, key=key)
+    assert told(drain(feed)) == [(order_id, PENDING)]

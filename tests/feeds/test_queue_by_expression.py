@@ -1,14 +1,19 @@
 """A queue filtered by expression: every version of an order is looked at, none skipped (KI 832400)."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.db import transaction
 
-from feeds.configuring import delete_subscription
-from feeds.expressions import ExpressionRefused
+from feeds.configuring import QueueTerms, delete_subscription, set_subscription
+from feeds.evaluator import processes
+from feeds.expressions import EvaluatorUnavailable, ExpressionRefused
 from feeds.filters import EventFilter
-from feeds.models import Channel, FilterType, FiredOrder, Replay, Subscription
+from feeds.hooks.filling import fill_queues
+from feeds.models import Channel, FilterType, FiredOrder, QueueItem, Replay, Subscription
 from feeds.pulling import pull
 from oms.access.models import AppKey
 from oms.orders.ledger import last_position
@@ -50,6 +55,26 @@ def ask_again(feed: Subscription, **given: Any) -> None:
         requested_by=ACTOR,
         **given,
     )
+
+
+def make_hook_queue(event_filter: EventFilter) -> Subscription:
+    """This function will make a hook without its address: what fills its queue needs none."""
+    return set_subscription(
+        app_key_id=make_key().pk,
+        channel=Channel.HOOK,
+        event_filter=event_filter,
+        queue=QueueTerms(),
+        actor=ACTOR,
+    )
+
+
+@contextmanager
+def no_evaluator(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This function will let no evaluator start until the block ends."""
+    processes._children.end_all()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", "/nowhere/python")
+        yield
 
 
 def test_a_version_that_the_order_left_before_the_read_is_still_told() -> None:
@@ -94,6 +119,43 @@ def test_the_same_expression_configured_again_forgets_nothing() -> None:
     move_to(order_id, Status.PAYMENT_PENDING)
     assert drain(feed) == []
     assert FiredOrder.objects.filter(subscription=feed).count() == 1
+
+
+def test_a_feed_that_is_made_again_fires_again_for_what_it_never_told() -> None:
+    key = make_key()
+    feed = feed_by("value > 0", key=key, fires_once=True)
+    order_id = place()
+    pull(feed.pk)
+    delete_subscription(app_key_id=key.pk, channel=Channel.FEED, actor=ACTOR)
+    feed = feed_by("value > 0", key=key, fires_once=True)
+    move_to(order_id, Status.PAYMENT_PENDING)
+    assert [item.order_id for item in drain(feed)] == [order_id]
+
+
+def test_what_was_leased_is_handed_out_although_nothing_more_can_be_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    feed = feed_by("value > 0")
+    first = place()
+    pull(feed.pk)
+    place()
+    with no_evaluator(monkeypatch):
+        assert {order_id for order_id, _ in told(read(feed))} == {first}
+        with pytest.raises(EvaluatorUnavailable):
+            read(feed)
+    assert QueueItem.objects.filter(subscription=feed, attempts__gt=1).count() == 0
+
+
+def test_an_expression_that_cannot_be_judged_holds_up_no_other_hook(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    by_expression = EventFilter(type=FilterType.FROM_ORDERS, expression="value > 0")
+    hooks = [make_hook_queue(by_expression), make_hook_queue(EventFilter())]
+    place()
+    with no_evaluator(monkeypatch):
+        assert fill_queues([hook.pk for hook in hooks], lambda: False)
+    assert not QueueItem.objects.filter(subscription=hooks[0]).exists()
+    assert QueueItem.objects.filter(subscription=hooks[1]).exists()
 
 
 def test_an_expression_that_fails_on_some_orders_lets_the_others_through_and_is_counted() -> None:

@@ -132,4 +132,6 @@ def due_again(subscription: Subscription) -> None:
     failed = QueueItem.objects.filter(
         subscription=subscription, outcome="", hook_attempts__number=F("attempts")
     )
-    QueueItem.objects.filter(pk__in=failed.values("pk")).update(available_at=LONG_AGO)
+    for pk, attempt in failed.values_list("pk", "attempts"):
+        # A dispatcher may have leased it meanwhile: then it is not what was found any more.
+        QueueItem.objects.filter(pk=pk, attempts=attempt, outcome="").update(available_at=LONG_AGO)
