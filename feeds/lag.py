@@ -10,6 +10,7 @@ from typing import Final
 
 from django.db import connection, transaction
 
+from feeds.scope import IS_IN_SCOPE
 from oms.orders.ledger import number_all_events
 
 WINDOW: Final = 2_000
@@ -30,7 +31,7 @@ def sample_lag() -> int:
 
 _PARAMETERS: Final = [WINDOW, WINDOW]
 _KEEP: Final = "INSERT INTO feeds_lagsample (subscription_id, open_count, oldest_seconds)"
-_LAG: Final = """
+_LAG: Final = f"""
     SELECT s.id, queued.count + ahead.count + greatest(ledger.position - s.cursor - %s, 0),
            greatest(coalesce(extract(epoch FROM
                statement_timestamp() - least(queued.oldest, ahead.oldest)
@@ -50,9 +51,8 @@ _LAG: Final = """
         WHERE l.position > s.cursor AND l.position <= s.cursor + %s
           AND e.kind <> 'order.imported'
           AND (s.filter_type <> 'FromWorkflow' OR e.status <> e.last_status
-               AND (s.statuses = '{}' OR e.status = ANY (s.statuses)))
-          AND (k.seller_ids IS NULL OR o.seller_id = ANY (k.seller_ids))
-          AND (k.affiliate_ids IS NULL OR o.affiliate_id = ANY (k.affiliate_ids))
+               AND (s.statuses = '{{}}' OR e.status = ANY (s.statuses)))
+          AND {IS_IN_SCOPE}
     ) ahead
     WHERE s.is_active
 """

@@ -17,6 +17,7 @@ from django.db import transaction
 
 from feeds.locking import exclusive_lock, shared_lock
 from feeds.models import Outcome, Subscription
+from feeds.scope import IS_IN_SCOPE
 from oms.ops.statements import Rows, Statement, as_array, as_json, run_together
 
 # The contract: "can't deliver a message more than 100 times". There it is removed, here parked.
@@ -121,14 +122,11 @@ def keep_deliverable(subscription_id: int, rows: Rows) -> list[HandedOut]:
     return [item for item in items if item.tries <= MOST_ATTEMPTS]
 
 
-# Sellers of a key, and of an order, may have changed since an item was queued.
-IS_VISIBLE: Final = """
-    (k.seller_ids IS NULL OR o.seller_id = ANY(k.seller_ids))
-    AND (k.affiliate_ids IS NULL OR o.affiliate_id = ANY(k.affiliate_ids))
-"""
+# A key's sellers may have changed since an item was queued.
 _LEASE: Final = f"""
     SELECT l.*, k.seller_ids IS NULL AND k.affiliate_ids IS NULL
-                OR EXISTS (SELECT FROM orders_order o WHERE o.id = l.order_pk AND {IS_VISIBLE})
+                OR EXISTS (SELECT FROM orders_order o, (SELECT l.order_pk AS order_id, l.seq) e
+                           WHERE o.id = e.order_id AND {IS_IN_SCOPE})
     FROM feeds_subscription s JOIN access_appkey k ON k.id = s.app_key_id
     CROSS JOIN LATERAL feeds_lease(
         s.id, s.visibility_timeout_seconds, s.retention_seconds, %s, %s::timestamptz

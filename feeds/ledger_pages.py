@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from django.db import connection
 
+from feeds.scope import IS_IN_SCOPE
 from oms.orders.ledger import last_position, number_all_events
 
 # How many positions are looked at for a key that may see few of them: two index look-ups each.
@@ -67,14 +68,8 @@ def read_page(
     """
     end = _end_of_ledger()
     until = min(end, after + _reach(limit, seller_ids, affiliate_ids))
-    conditions, values = "", []
-    if seller_ids is not None:
-        conditions += " AND o.seller_id = ANY(%s)"
-        values.append(sorted(seller_ids))
-    if affiliate_ids is not None:
-        conditions += " AND o.affiliate_id = ANY(%s)"
-        values.append(sorted(affiliate_ids))
-    found = _events(_STRETCH.format(conditions=conditions), [after, until, *values, limit])
+    scope = [None if ids is None else sorted(ids) for ids in (seller_ids, affiliate_ids)]
+    found = _events(_STRETCH, [*scope, after, until, limit])
     return _page(found, after=after, limit=limit, until=until, end=end)
 
 
@@ -117,7 +112,8 @@ _STRETCH: Final = f"""
     FROM orders_ledgerentry l
     JOIN orders_orderevent e ON e.id = l.event_id
     JOIN orders_order o ON o.id = e.order_id
-    WHERE l.position > %s AND l.position <= %s{{conditions}}
+    CROSS JOIN (SELECT %s::text[] AS seller_ids, %s::text[] AS affiliate_ids) k
+    WHERE l.position > %s AND l.position <= %s AND {IS_IN_SCOPE}
     ORDER BY l.position LIMIT %s
 """
 # The order's few events first, by their own index: else a planner that sees ORDER BY and LIMIT

@@ -16,6 +16,7 @@ from feeds.locking import exclusive_lock
 from feeds.matching import matching_events
 from feeds.models import FilterType, Subscription
 from feeds.positions import DISORDER, first_position_since
+from feeds.scope import IS_IN_SCOPE
 from oms.ops.statements import Statement, as_array, run_together
 
 SLICE: Final = 5_000
@@ -227,11 +228,10 @@ def _conditions(terms: _Terms) -> Iterable[Statement]:
             yield Statement(_NOT_REPLAYED, [terms.subscription_id, terms.replay_id])
 
 
-_IN_SCOPE: Final = """
-    EXISTS (SELECT 1 FROM orders_order o, (SELECT %s::text[] AS sellers, %s::text[] AS affiliates) k
-            WHERE o.id = e.order_id
-              AND (k.sellers IS NULL OR o.seller_id = ANY(k.sellers))
-              AND (k.affiliates IS NULL OR o.affiliate_id = ANY(k.affiliates)))
+_IN_SCOPE: Final = f"""
+    EXISTS (SELECT 1 FROM orders_order o,
+                          (SELECT %s::text[] AS seller_ids, %s::text[] AS affiliate_ids) k
+            WHERE o.id = e.order_id AND {IS_IN_SCOPE})
 """
 _NOT_FIRED: Final = """
     NOT EXISTS (SELECT 1 FROM feeds_firedorder f

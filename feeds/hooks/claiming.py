@@ -13,8 +13,9 @@ from typing import Final
 
 from django.conf import settings
 
-from feeds.leasing import IS_VISIBLE, OUT_OF_SIGHT, end_items
+from feeds.leasing import OUT_OF_SIGHT, end_items
 from feeds.models import Outcome
+from feeds.scope import IS_IN_SCOPE
 from oms.ops.statements import Rows, Statement, as_json, run_together
 
 MARGIN_SECONDS: Final = 5.0
@@ -110,7 +111,7 @@ _CLAIM: Final = f"""
     )
     SELECT i.id, i.subscription_id, i.attempts, i.schedule_from, i.event_id, o.order_id, o.origin,
            e.status, e.last_status, e.occurred_at, e.last_change_at, i.configured_at,
-           extract(epoch FROM clock_timestamp())::float8, {IS_VISIBLE}
+           extract(epoch FROM clock_timestamp())::float8, {IS_IN_SCOPE}
     FROM leased i
     JOIN feeds_subscription s ON s.id = i.subscription_id
     JOIN access_appkey k ON k.id = s.app_key_id

@@ -15,6 +15,7 @@ from django.db import OperationalError, connection
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 
 from feeds.models import Channel, FilterType, HookEndpoint, Subscription
+from feeds.scope import IS_IN_SCOPE
 from feeds.selectors import is_idle
 from oms.access.models import AppKey
 from oms.access.scopes import Scope
@@ -273,7 +274,7 @@ def _measures(pks: Sequence[int]) -> dict[int, _Measures]:
 
 # Positions have no gaps, so how much lies after a cursor needs no counting. Of that, a filter by
 # statuses is tried on the next `window` here, as pulling will; an expression is tried on none.
-_MEASURES: Final = """
+_MEASURES: Final = f"""
     SELECT s.id,
            (SELECT count(*) FROM (SELECT 1 FROM feeds_queueitem i
                                   WHERE i.subscription_id = s.id AND i.outcome = ''
@@ -302,9 +303,8 @@ _MEASURES: Final = """
         JOIN orders_order o ON o.id = e.order_id
         WHERE s.is_active AND n.position > s.cursor AND n.position <= seen.position
           AND e.kind <> 'order.imported' AND e.status <> e.last_status
-          AND (s.statuses = '{}' OR e.status = ANY (s.statuses))
-          AND (k.seller_ids IS NULL OR o.seller_id = ANY (k.seller_ids))
-          AND (k.affiliate_ids IS NULL OR o.affiliate_id = ANY (k.affiliate_ids))
+          AND (s.statuses = '{{}}' OR e.status = ANY (s.statuses))
+          AND {IS_IN_SCOPE}
     ) ahead
     WHERE s.id = ANY(%(pks)s)
 """

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from django.db import models
+from django.db.models import Q
 
 from oms.orders.models.order import Order
 
@@ -35,6 +36,14 @@ class OrderEvent(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["order", "seq"], name="event_seq_once_per_order")
+        ]
+        indexes: ClassVar = [
+            # Who had an order at an event is asked for each event of others (`feeds.scope`).
+            models.Index(
+                fields=["order", "seq"],
+                condition=Q(kind="order.seller-changed"),
+                name="event_seller_changed",
+            )
         ]
 
     def __str__(self) -> str:
