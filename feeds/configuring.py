@@ -5,6 +5,7 @@ The lock of the subscription is held while its filter changes: everything before
 old filter, everything after by the new one, and nothing falls between. The queue stays.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -203,9 +204,11 @@ def _catch_up(subscription_id: int) -> None:
 
 
 def _queue_to_the_end(subscription_id: int) -> None:
+    ends_at = time.monotonic() + PATIENCE_SECONDS
     try:
         while queue_new_events(subscription_id).read:
-            pass
+            if time.monotonic() > ends_at:
+                raise StillCatchingUp
     except ExpressionRefused:
         return
 

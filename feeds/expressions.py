@@ -5,6 +5,7 @@ Filters by expression: JSONata over the order document, read and run by `feeds.e
     expression.matches(document)
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,9 +47,15 @@ class Expression:
             raise ExpressionFailed(verdict.error)
         return verdict.is_match
 
-    def verdicts(self, documents: Sequence[Mapping[str, Any]]) -> list[Verdict]:
-        """This function will judge many documents, in order. Raises EvaluatorUnavailable."""
-        return verdicts_of_expression(self.text, documents)
+    def verdicts(
+        self, documents: Sequence[Mapping[str, Any]], *, seconds: float = math.inf
+    ) -> list[Verdict]:
+        """
+        This function will judge many documents, in order; after `seconds` no more of them.
+
+        Raises EvaluatorUnavailable.
+        """
+        return verdicts_of_expression(self.text, documents, seconds=seconds)
 
 
 def compile_expression(text: str) -> Expression:

@@ -5,16 +5,19 @@ The order may have moved on three times since (KI 832400): so not its present do
 but the one that the event left (`oms.orders.snapshots`).
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from feeds.expressions import Expression
+from feeds.expressions import Expression, Verdict
 from feeds.models import Subscription
 from oms.orders.documents.building import documents_at_events
 
 # Documents are large: so many in memory at once.
 BATCH: Final = 200
+# What kills its evaluator takes a third of a second for each order, and somebody waits for the end.
+PATIENCE_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,34 +26,51 @@ class Matched:
     What became of some events: those that match, in the order given, and how many failed.
 
     An event on whose document the expression has no result does not match; `last_error` says why
-    for the last of them.
+    for the last of them. `judged_count` is less than all where the time was up.
     """
 
     event_ids: list[int]
+    judged_count: int
     error_count: int = 0
     last_error: str = ""
 
 
-def matching_events(subscription: Subscription, event_ids: Sequence[int]) -> Matched:
+def matching_events(
+    subscription: Subscription, event_ids: Sequence[int], *, seconds: float = PATIENCE_SECONDS
+) -> Matched:
     """
     This function will return which of the events match the expression of a subscription.
 
-    It reads documents in batches, so memory stays flat, and locks nothing. Raises
+    After `seconds` it goes no further; the first event is always judged. It reads documents in
+    batches, so memory stays flat, and locks nothing. Raises
     EvaluatorUnavailable, ExpressionRefused for an expression that was kept by older rules: nothing
     is decided then.
     """
     expression = Expression(subscription.expression)
-    matching: list[int] = []
-    error_count, last_error = 0, ""
-    for start in range(0, len(event_ids), BATCH):
-        documents = documents_at_events(event_ids[start : start + BATCH])
-        batch = [
-            event_id for event_id in event_ids[start : start + BATCH] if event_id in documents
-        ]
-        verdicts = expression.verdicts([documents[event_id] for event_id in batch])
-        for event_id, verdict in zip(batch, verdicts, strict=True):
-            if verdict.is_match:
-                matching.append(event_id)
-            elif verdict.error:
-                error_count, last_error = error_count + 1, verdict.error
-    return Matched(matching, error_count, last_error)
+    ends_at = time.monotonic() + seconds
+    verdicts: list[Verdict] = []
+    while len(verdicts) < len(event_ids) and (not verdicts or time.monotonic() < ends_at):
+        batch = event_ids[len(verdicts) : len(verdicts) + BATCH]
+        verdicts += _verdicts(expression, batch, ends_at - time.monotonic())
+    judged = zip(event_ids, verdicts, strict=False)
+    errors = [verdict.error for verdict in verdicts if verdict.error]
+    return Matched(
+        event_ids=[event_id for event_id, verdict in judged if verdict.is_match],
+        judged_count=len(verdicts),
+        error_count=len(errors),
+        last_error=errors[-1] if errors else "",
+    )
+
+
+def _verdicts(expression: Expression, event_ids: Sequence[int], seconds: float) -> list[Verdict]:
+    """Of the first of the events, as many as time allows; one that does not exist is no match."""
+    documents = documents_at_events(event_ids)
+    known = [event_id for event_id in event_ids if event_id in documents]
+    told = iter(expression.verdicts([documents[pk] for pk in known], seconds=seconds))
+    verdicts: list[Verdict] = []
+    for event_id in event_ids:
+        verdict = next(told, None) if event_id in documents else Verdict(is_match=False)
+        if verdict is None:
+            break
+        verdicts.append(verdict)
+    return verdicts

@@ -71,12 +71,17 @@ class _Found(NamedTuple):
 
 
 class _Judged(NamedTuple):
-    """A slice with the positions to queue, and how often the expression failed on the way."""
+    """
+    A slice with the positions to queue, and how often the expression failed on the way.
+
+    `is_cut` says that time was up before all of it was judged: `found` is what was.
+    """
 
     found: _Found
     positions: list[int]
     error_count: int = 0
     last_error: str = ""
+    is_cut: bool = False
 
 
 def queue_new_events(subscription_id: int) -> Slice:
@@ -253,13 +258,16 @@ def _judge(terms: _Terms) -> _Judged:
     found = _found(terms)
     subscription = Subscription.objects.get(pk=terms.subscription_id)
     matched = matching_events(subscription, found.event_ids)
+    is_cut = matched.judged_count < len(found.event_ids)
+    if is_cut:
+        found = found._replace(last=found.positions[matched.judged_count] - 1)
     takes = set(matched.event_ids)
     facts = zip(found.positions, found.event_ids, found.order_pks, strict=True)
     matching = [(position, pk) for position, event_id, pk in facts if event_id in takes]
     if terms.fires_once:
         matching = _first_of_orders(matching)
     positions = [position for position, _ in matching]
-    return _Judged(found, positions, matched.error_count, matched.last_error)
+    return _Judged(found, positions, matched.error_count, matched.last_error, is_cut)
 
 
 def _first_of_orders(matching: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -348,7 +356,7 @@ _MOVE: Final = """
 
 def _replaying(terms: _Terms, judged: _Judged) -> Statement:
     found = judged.found
-    is_finished = found.last is None or found.read < terms.limit
+    is_finished = not judged.is_cut and (found.last is None or found.read < terms.limit)
     following = terms.next_position if found.last is None else found.last + 1
     return Statement(_REPLAY, [following, len(judged.positions), is_finished, terms.replay_id])
 

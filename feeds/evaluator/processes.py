@@ -8,12 +8,14 @@ expression on that document. A child that cannot be started or does not answer i
 
 import atexit
 import contextlib
+import math
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -192,12 +194,16 @@ def paths_of_expression(text: str) -> list[tuple[str, ...]]:
     return [tuple(path) for path in told["paths"]]
 
 
-def verdicts_of_expression(text: str, documents: Sequence[Any]) -> list[Verdict]:
+def verdicts_of_expression(
+    text: str, documents: Sequence[Any], *, seconds: float = math.inf
+) -> list[Verdict]:
     """
     This function will say of each document whether an expression matches it.
 
+    After `seconds` it goes no further: the verdicts are then of the first documents, one at least.
     Raises ExpressionRefused, EvaluatorUnavailable.
     """
+    ends_at = time.monotonic() + seconds
     verdicts: list[Verdict] = []
     lines = [orjson.dumps(document) + b"\n" for document in documents]
     strikes = 0
@@ -207,6 +213,8 @@ def verdicts_of_expression(text: str, documents: Sequence[Any]) -> list[Verdict]
         _, fresh = _ask(text, lines[begun : begun + CHUNK], patience)
         verdicts += fresh
         strikes += sum(verdict.was_costly for verdict in fresh)
+        if time.monotonic() >= ends_at:
+            break
     return verdicts
 
 

@@ -77,7 +77,17 @@ def test_matches_come_in_the_order_asked_and_unknown_events_are_left_out() -> No
         place()
     event_ids = list(OrderEvent.objects.order_by("-pk").values_list("pk", flat=True))
     assert matched("true", [*event_ids, 10**12]).event_ids == event_ids
-    assert matched("true", []) == Matched([])
+    assert matched("true", []) == Matched([], judged_count=0)
+
+
+@pytest.mark.usefixtures("_demanded")
+def test_when_time_is_up_the_first_events_are_judged_and_the_others_left_for_later() -> None:
+    for _ in range(60):
+        place()
+    event_ids = list(OrderEvent.objects.order_by("pk").values_list("pk", flat=True))
+    subscription = Subscription(filter_type=FilterType.FROM_ORDERS, expression="true")
+    found = matching_events(subscription, [10**12, *event_ids], seconds=0.0)
+    assert found == Matched(event_ids[:50], judged_count=51)
 
 
 @pytest.mark.usefixtures("_demanded")

@@ -1,6 +1,7 @@
 """A queue filtered by expression: every version of an order is looked at, none skipped (KI 832400)."""
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +22,7 @@ from oms.orders.locks import lock_order
 from oms.orders.models import SnapshotDemand
 from oms.orders.statuses import Status
 from tests.feeds.feeding import drain, make_feed, make_key, read, told
+from tests.feeds.test_evaluator import DOUBLED_LISTS
 from tests.workflow.stories import ACTOR, events_of, move_to, place, place_in
 from workflow.moves import Change, write_change
 
@@ -216,6 +218,26 @@ def test_versions_are_kept_as_long_as_somebody_asks_for_them() -> None:
     assert SnapshotDemand.objects.count() == 1
     delete_subscription(app_key_id=second.pk, channel=Channel.FEED, actor=ACTOR)
     assert SnapshotDemand.objects.count() == 0
+
+
+@pytest.mark.parametrize("is_replay", [False, True])
+def test_an_expression_that_takes_all_its_time_makes_nobody_wait_for_a_whole_slice(
+    is_replay: bool,
+) -> None:
+    feed = feed_by("value > 0")
+    orders = [place() for _ in range(40)]
+    if is_replay:
+        drain(feed)
+        ask_again(feed)
+    # It may have been harmless on the orders that it was tried on.
+    Subscription.objects.filter(pk=feed.pk).update(expression=DOUBLED_LISTS)
+    begun = time.monotonic()
+    assert not pull(feed.pk, seconds=0.0)
+    assert time.monotonic() - begun < 8.0
+    Subscription.objects.filter(pk=feed.pk).update(expression="value > 0")
+    left = [order_id for order_id, _ in told(drain(feed))]
+    assert 0 < len(left) < 40
+    assert left == orders[-len(left) :]
 
 
 def test_a_stretch_longer_than_a_slice_is_pulled_whole(monkeypatch: pytest.MonkeyPatch) -> None:
