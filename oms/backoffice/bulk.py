@@ -18,9 +18,8 @@ from oms.backoffice.order_actions import ACTIONS, Act, OrderAction, OrderFacts, 
 from oms.backoffice.refusals import REFUSALS, in_words
 from oms.backoffice.roles import actor_of, require
 from oms.backoffice.site import backoffice_site
-from oms.backoffice.tones import label_of
 from oms.orders.models import Order
-from oms.orders.statuses import Flow, Status
+from oms.orders.statuses import Flow, Status, label_of
 
 MOST_AT_ONCE: Final = 200
 

@@ -31,9 +31,10 @@ from oms.backoffice.integration_states import (
 )
 from oms.backoffice.landing import SILENT_AFTER
 from oms.backoffice.masking import DOT
-from oms.backoffice.tones import Tone, label_of
+from oms.backoffice.tones import Tone
 from oms.ops.models import Heartbeat
 from oms.orders.ledger import has_unnumbered_events, number_events
+from oms.orders.statuses import label_of
 
 logger = structlog.get_logger(__name__)
 

@@ -12,8 +12,8 @@ from feeds.refusals import FeedNotConfigured, FeedRefused, StillCatchingUp
 from feeds.replaying import TooManyReplays
 from oms.access.keys import AccessRefused
 from oms.access.secrets import SecretUnreadable
-from oms.backoffice.tones import label_of
 from oms.orders.locks import OrderNotFound
+from oms.orders.statuses import label_of
 from workflow.flows import TransitionNotAllowed
 from workflow.services.refusals import (
     CancellationRefused,

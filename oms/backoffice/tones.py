@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from oms.orders.statuses import STATUS_LABELS, Status
+from oms.orders.statuses import Status
 
 S = Status
 
@@ -60,11 +60,6 @@ TONES: Final[Mapping[Status, Tone]] = {
     S.CANCELED: Tone.GONE,
     S.REPLACED: Tone.GONE,
 }
-
-
-def label_of(status: str) -> str:
-    """This function will tell a status in words; one it does not know as it is spelled."""
-    return STATUS_LABELS[Status(status)] if status in set(Status) else status
 
 
 def tone_of(status: str) -> Tone:

@@ -104,6 +104,15 @@ STATUS_LABELS: Final[dict[Status, str]] = {
     Status.REPLACED: "Replaced",
 }
 
+
+def label_of(status: str) -> str:
+    """This function will tell a status in words; one that only newer code knows as it is spelled."""
+    return _LABEL_OF_NAME.get(status, status)
+
+
+_LABEL_OF_NAME: Final = {status.value: label for status, label in STATUS_LABELS.items()}
+
+
 FINAL_STATUSES: Final = frozenset({Status.INVOICED, Status.CANCELED, Status.REPLACED})
 
 

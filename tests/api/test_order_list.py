@@ -16,6 +16,7 @@ from oms.orders.documents.drafts import (
     PackageDraft,
     PaymentDraft,
 )
+from oms.orders.models import Order
 from oms.orders.statuses import Flow, Status
 from oms.orders.writing import insert_orders
 from tests.api.callers import Caller, fields_of, parsed, refusal
@@ -129,6 +130,15 @@ def test_an_empty_list_has_the_whole_shape(caller: Caller) -> None:
     }
     assert answer["stats"]["stats"]["totalValue"]["Count"] == 0
     assert ask(caller, q="nobody")["list"] == []
+
+
+def test_a_status_that_only_newer_code_knows_is_listed_as_it_is(caller: Caller) -> None:
+    (order_id,) = write(order_draft())
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE orders_order DROP CONSTRAINT order_status_is_known")
+    Order.objects.filter(order_id=order_id).update(status="being-gift-wrapped")
+    (row,) = ask(caller)["list"]
+    assert row["status"] == row["statusDescription"] == "being-gift-wrapped"
 
 
 def test_an_order_whose_work_is_parked_says_so(caller: Caller) -> None:

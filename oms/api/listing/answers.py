@@ -9,7 +9,7 @@ from django.conf import settings
 from oms.api.listing.paging import MOST_PAGES, Page, write_cursor
 from oms.orders.documents.kinds import moment_text
 from oms.orders.listing import Figures, ListedOrder, Listing
-from oms.orders.statuses import Status
+from oms.orders.statuses import label_of
 
 LARGEST_NUMBER: Final = 2**63 - 1
 
@@ -44,7 +44,7 @@ def row(order: ListedOrder, is_in_error: bool, is_in_retry: bool) -> dict[str, A
         "totalValue": order.value_cents,
         "paymentNames": order.payment_names,
         "status": order.status,
-        "statusDescription": Status(order.status).label,
+        "statusDescription": label_of(order.status),
         "marketPlaceOrderId": order.marketplace_order_id or None,
         "sequence": str(order.sequence),
         "salesChannel": order.sales_channel,

@@ -13,9 +13,10 @@ from oms.backoffice import money as amounts
 from oms.backoffice.integration_states import COUNT_LIMIT as EVENT_COUNT_LIMIT
 from oms.backoffice.keyset import count_words
 from oms.backoffice.stuck_inbox import can_skip
-from oms.backoffice.tones import Tone, label_of, tone_of
+from oms.backoffice.tones import Tone, tone_of
 from oms.backoffice.waiting import cause_words, step_words
 from oms.orders.models import Item, PaymentStatus
+from oms.orders.statuses import label_of
 
 register = template.Library()
 

@@ -27,9 +27,8 @@ from oms.orders.documents.mapping import (
     TRACKING_COLUMNS,
 )
 from oms.orders.documents.permitted import allows_cancellation, allows_edition
-from oms.orders.locks import KNOWN_STATUSES
 from oms.orders.models import InvoiceType
-from oms.orders.statuses import Status
+from oms.orders.statuses import Status, label_of
 
 Row = Mapping[str, Any]
 
@@ -90,7 +89,7 @@ def _facts_of_status(rows: OrderRows) -> dict[str, Any]:
     order, extra = rows.order, rows.order["extra"]
     is_partly_invoiced = any(package["type"] == InvoiceType.OUTPUT for package in rows.packages)
     facts = {
-        "statusDescription": _description_of(order["status"]),
+        "statusDescription": label_of(order["status"]),
         "lastMessage": None,
         "allowCancellation": allows_cancellation(
             order["status"], is_partly_invoiced=is_partly_invoiced
@@ -100,11 +99,6 @@ def _facts_of_status(rows: OrderRows) -> dict[str, Any]:
     if extra.get(IMPORTED, {}).get("status") == order["status"]:
         facts |= {key: extra[key] for key in facts if key in extra}
     return {**facts, "workflowIsInError": rows.is_in_error}
-
-
-def _description_of(status: str) -> str:
-    """Says a status in words; one that only newer code knows, during a deploy, as it is."""
-    return str(Status(status).label) if status in KNOWN_STATUSES else status
 
 
 def _client(rows: OrderRows, given: Row) -> Any:
