@@ -1,12 +1,47 @@
 """Expressions tried on recent orders before they are kept: what costs too much is not kept."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
-from feeds.expressions import ExpressionRefused, compile_expression, warnings_for
+from feeds.expressions import (
+    EvaluatorUnavailable,
+    ExpressionRefused,
+    compile_expression,
+    warnings_for,
+)
 from oms.orders.documents.building import documents_by_pk
 from oms.orders.models import Order
 
 LOOKED_AT: Final = 20
+# Of one process: whoever comes when so many wait for their turn already is told to come again.
+MOST_WAITING: Final = 2
+PATIENCE_SECONDS: Final = 5.0
+
+_places = threading.BoundedSemaphore(1 + MOST_WAITING)
+_turn = threading.Lock()
+
+
+@contextmanager
+def trying_in_turn() -> Iterator[None]:
+    """
+    This context will hold the one trial that a process has at a time. Raises EvaluatorUnavailable.
+
+    An expression that nobody knows yet may cost an evaluator each time: a key that tries many at
+    once would have every thread of web wait, and take the evaluators from the feeds of others.
+    """
+    if not _places.acquire(blocking=False):
+        raise EvaluatorUnavailable("Too many expressions are being tried. Try again in a moment.")
+    try:
+        if not _turn.acquire(timeout=PATIENCE_SECONDS):
+            raise EvaluatorUnavailable("Another expression is being tried. Try again in a moment.")
+        try:
+            yield
+        finally:
+            _turn.release()
+    finally:
+        _places.release()
 
 
 def try_expression(text: str) -> list[str]:
@@ -16,6 +51,11 @@ def try_expression(text: str) -> list[str]:
     That is: paths that none of them has, and how many it fails on. Raises ExpressionRefused for one
     that cannot be read, may not be kept, or used up its time or memory; EvaluatorUnavailable.
     """
+    with trying_in_turn():
+        return _tried(text)
+
+
+def _tried(text: str) -> list[str]:
     expression = compile_expression(text)
     documents = _recent_documents()
     errors: list[str] = []

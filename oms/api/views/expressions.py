@@ -10,6 +10,7 @@ from rest_framework.views import APIView
 
 from feeds.expressions import Expression, compile_expression, warnings_for
 from feeds.refusals import FeedRefused, Problem
+from feeds.trying import trying_in_turn
 from oms.api.parsing import BodyRefused, parse_json_body
 
 # Expressions see a document of this many bytes at most: the evaluator has little memory.
@@ -27,8 +28,9 @@ class ExpressionTestView(APIView):
         body: Any = request.data
         given = {str(name).lower(): value for name, value in body.items()}
         document = _document(given.get("document"))
-        expression = _expression(given.get("expression"))
-        is_match = expression.matches(document)
+        with trying_in_turn():
+            expression = _expression(given.get("expression"))
+            is_match = expression.matches(document)
         # The body is the contract's bare boolean, so what else there is to say goes beside it.
         warnings = " ".join(warnings_for(expression, [document]))
         told = warnings.encode("ascii", "backslashreplace").decode()[:1_000]
