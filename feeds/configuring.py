@@ -221,6 +221,7 @@ def _apply(subscription: Subscription, event_filter: EventFilter, queue: QueueTe
     # One made again begins afresh: what was withdrawn with the former had perhaps told nobody yet.
     if not subscription.is_active or _rule(columns) != _rule(vars(subscription)):
         FiredOrder.objects.filter(subscription=subscription).delete()
+        columns |= {"filter_error_count": 0, "last_filter_error": "", "last_filter_error_at": None}
     Subscription.objects.filter(pk=subscription.pk).update(
         is_active=True, configured_at=Now(), **columns
     )

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from django.db import transaction
 
+from feeds.expressions import ExpressionRefused
 from feeds.locking import exclusive_lock
 from feeds.matching import matching_events
 from feeds.models import FilterType, Subscription
@@ -23,6 +24,7 @@ SLICE: Final = 5_000
 # Each event of it costs a document and an expression, and is lost work if somebody else was first.
 SLICE_OF_EXPRESSION: Final = 500
 BEYOND_ALL: Final = 2**63 - 1
+REFUSED_BY_NOW: Final = "May not be kept any more; nothing is matched until another is configured."
 
 
 class Slice(NamedTuple):
@@ -114,7 +116,11 @@ def _queue_slice(subscription_id: int, terms_of: str) -> Slice:
             found = _found(terms)
             return _queue(terms, _Judged(found, found.positions))
     # Documents and expressions take their time: commits wait for the lock, so it is let go.
-    judged = _judge(terms)
+    try:
+        judged = _judge(terms)
+    except ExpressionRefused as refusal:
+        run_together(Statement(_NOTE_REFUSAL, [f"{REFUSED_BY_NOW} {refusal}", subscription_id]))
+        raise
     with transaction.atomic():
         if _locked_terms(subscription_id, terms_of) != terms:
             return Slice()
@@ -351,6 +357,16 @@ _MOVE: Final = """
         last_filter_error = CASE WHEN %s THEN %s ELSE last_filter_error END,
         last_filter_error_at = CASE WHEN %s THEN statement_timestamp() ELSE last_filter_error_at END
     WHERE id = %s
+"""
+
+
+# Whoever reads tries again, perhaps each second: what is written already is not written again.
+_NOTE_REFUSAL: Final = """
+    UPDATE feeds_subscription
+    SET last_filter_error = told.error, last_filter_error_at = statement_timestamp()
+    FROM (SELECT %s AS error) told
+    WHERE id = %s AND (last_filter_error <> told.error OR last_filter_error_at IS NULL
+                       OR last_filter_error_at < statement_timestamp() - interval '1 minute')
 """
 
 

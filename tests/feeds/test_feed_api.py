@@ -116,6 +116,19 @@ def test_there_is_no_configuration_to_see_or_delete_without_a_feed(
     assert "POST /api/orders/feed/config" in error["message"]
 
 
+def test_a_feed_whose_expression_is_refused_by_now_is_shown_with_what_is_wrong(
+    caller: Caller,
+) -> None:
+    wanted = {"type": "FromOrders", "expression": 'status = "canceled"', "disableSingleFire": True}
+    assert caller.post(CONFIG, {"filter": wanted}).status_code == 200
+    Subscription.objects.update(expression='$eval("status")')
+    place()
+    refusal(caller.get(FEED), 400, "expression_refused")
+    told = caller.get(CONFIG)
+    assert (told.status_code, parsed(told)["quantity"]) == (200, 0)
+    assert "$eval" in parsed(told)["warnings"][0]
+
+
 def test_a_deleted_feed_is_gone_and_its_handles_commit_nothing(feed: Caller) -> None:
     place()
     handles = handles_in(items_of(feed))

@@ -205,8 +205,13 @@ def test_an_expression_that_may_not_be_kept_any_more_can_be_replaced_and_nothing
     order_id = place()
     with pytest.raises(ExpressionRefused):
         read(feed)
+    feed.refresh_from_db()
+    assert "May not be kept any more" in feed.last_filter_error
+    assert "$eval" in feed.last_filter_error
+    assert (feed.filter_error_count, feed.last_filter_error_at is None) == (0, False)
     feed = make_feed(Status.ORDER_CREATED, key=key)
     assert told(drain(feed)) == [(order_id, "order-created")]
+    assert (feed.last_filter_error, feed.last_filter_error_at) == ("", None)
 
 
 def test_versions_are_kept_as_long_as_somebody_asks_for_them() -> None:

@@ -7,6 +7,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from feeds.configuring import configure_feed, delete_feed, filter_of
+from feeds.expressions import ExpressionRefused
 from feeds.leasing import CommitResult
 from feeds.models import Subscription
 from feeds.pulling import pull
@@ -33,7 +34,10 @@ class FeedConfigView(APIView):
 
     def get(self, request: Request) -> Response:
         subscription = active_subscription(principal_of(request).key_id)
-        pull(subscription.pk, seconds=PATIENCE_SECONDS)
+        try:
+            pull(subscription.pk, seconds=PATIENCE_SECONDS)
+        except ExpressionRefused as refusal:
+            return Response(_configuration(subscription) | {"warnings": [str(refusal)]})
         return Response(_configuration(subscription))
 
     def post(self, request: Request) -> Response:
