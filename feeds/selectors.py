@@ -17,7 +17,6 @@ class QueueFacts:
 
     open_count: int
     oldest_seconds: float
-    leased_count: int
     parked_count: int
 
 
@@ -44,7 +43,6 @@ def queue_facts(subscription_id: int) -> QueueFacts:
 _QUEUE_FACTS: Final = """
     SELECT count(*),
            greatest(coalesce(extract(epoch FROM statement_timestamp() - min(queued_at)), 0), 0)::float8,
-           count(*) FILTER (WHERE available_at > statement_timestamp() AND leased_at IS NOT NULL),
            (SELECT count(*) FROM feeds_queueitem WHERE subscription_id = %s AND outcome = 'parked')
     FROM feeds_queueitem WHERE subscription_id = %s AND outcome = ''
 """
