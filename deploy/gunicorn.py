@@ -1,6 +1,9 @@
 """gunicorn's settings for the web role, wherever it runs."""
 
 import os
+import socket
+import struct
+from typing import Any
 
 from oms.ops.logs import logging_config
 
@@ -21,3 +24,24 @@ control_socket_disable = True
 # Heartbeat files on disk stall the workers when the disk does.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
 logconfig_dict = logging_config(level=os.environ.get("LOG_LEVEL", "INFO"), role="web")
+
+# How long a client may be silent in the middle of a request or an answer. gunicorn sets no limit of
+# its own there: a phone that lost its network would keep a thread for ever.
+CLIENT_SECONDS = int(os.environ.get("WEB_CLIENT_SECONDS", "30"))
+
+
+def when_ready(server: Any) -> None:
+    """
+    This hook will limit, on the listening sockets, how long clients may be silent.
+
+    What is accepted from them inherits it (Linux). A connection that has sent nothing yet, such as
+    browsers open in advance, stays in the kernel and takes no thread.
+    """
+    limit = struct.pack("@ll", CLIENT_SECONDS, 0)
+    for listener in server.LISTENERS:
+        if listener.sock.family == socket.AF_UNIX:
+            continue  # a proxy on the same host, which does not stop halfway
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        if hasattr(socket, "TCP_DEFER_ACCEPT"):
+            listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, CLIENT_SECONDS)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -158,3 +159,26 @@ def test_calls_are_503_while_postgresql_is_away_and_work_again_within_five_secon
 
 def _pair(app_key: str, token: str) -> dict[str, str]:
     return {"X-VTEX-API-AppKey": app_key, "X-VTEX-API-AppToken": token}
+
+
+HALF_WRITTEN = (
+    b"GET /livez HTTP/1.1\r\nHost: localhost\r\n",
+    b"POST /api/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{",
+    b"POST /api/echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
+    b"",
+)
+
+
+@pytest.mark.parametrize("beginning", HALF_WRITTEN)
+def test_clients_that_stop_halfway_give_their_threads_back(
+    tmp_path: Path, beginning: bytes
+) -> None:
+    web = WebServer(tmp_path, f"postgresql:///none?host={tmp_path}")
+    web.environment |= {"WEB_CLIENT_SECONDS": "1", "WEB_THREADS": "2"}
+    with web.running() as server, contextlib.ExitStack() as stack:
+        for _ in range(6):
+            silent = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+            stack.enter_context(silent).sendall(beginning)
+        started = time.monotonic()
+        assert server.ask("GET", "/livez")[0] == 200
+        assert time.monotonic() - started < 8
