@@ -17,6 +17,8 @@ timeout = 60
 # A request outlives the statement timeout of the role (10 s) by a little, and no more.
 graceful_timeout = int(os.environ.get("WEB_GRACEFUL_SECONDS", "12"))
 keepalive = 15
+# The order list takes up to a thousand values of a parameter; this is the most that gunicorn allows.
+limit_request_line = 8190
 max_requests = 20_000
 max_requests_jitter = 2_000
 # By default gunicorn opens a control socket below the home directory; nothing here uses it.

@@ -182,3 +182,9 @@ def test_clients_that_stop_halfway_give_their_threads_back(
         started = time.monotonic()
         assert server.ask("GET", "/livez")[0] == 200
         assert time.monotonic() - started < 8
+
+
+def test_an_address_with_hundreds_of_values_is_read(server: WebServer) -> None:
+    sellers = ",".join(f"seller-{number}" for number in range(600))
+    status, _, answer = server.ask("GET", f"/api/nothing?f_sellerNames={sellers}")
+    assert (status, answer["error"]["code"]) == (404, "not_found")
