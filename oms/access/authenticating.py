@@ -54,6 +54,10 @@ class Principal:
     def has_any(self, scopes: frozenset[Scope] | set[Scope]) -> bool:
         return not self.scopes.isdisjoint(scopes)
 
+    @property
+    def is_restricted(self) -> bool:
+        return self.seller_ids is not None or self.affiliate_ids is not None
+
     def serves_seller(self, seller_id: str) -> bool:
         return self.seller_ids is None or seller_id in self.seller_ids
 

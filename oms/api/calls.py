@@ -22,6 +22,7 @@ from oms.api.etags import require_version
 from oms.api.limiting import headers_to_add, refuse_above_limit
 from oms.api.list_watch import watch_list
 from oms.api.middleware import API_PREFIX
+from oms.api.scoping import lock_visible
 
 View = Callable[..., HttpResponse]
 
@@ -86,7 +87,9 @@ def _answer_write(
         return json_error(400, code="invalid", message=message)
     if key is not None and getattr(view.cls, "commits_by_itself", False):  # type: ignore[attr-defined]
         return _answer_by_itself(request, principal, view, kwargs, key)
-    if key is not None or ("HTTP_IF_MATCH" in request.META and "order_id" in kwargs):
+    if key is not None or (
+        "order_id" in kwargs and ("HTTP_IF_MATCH" in request.META or principal.is_restricted)
+    ):
         return _answer_in_one_transaction(request, principal, view, kwargs, key)
     return None
 
@@ -103,15 +106,25 @@ def _answer_in_one_transaction(
     digest = _digest_of(request)
     if key is not None and (known := claim(principal.key_id, key, digest)):
         return _replayed(known)
-    if_match = request.META.get("HTTP_IF_MATCH")
-    if if_match is not None and "order_id" in kwargs:
-        require_version(kwargs["order_id"], if_match, principal)
+    if "order_id" in kwargs:
+        _lock_order(request, principal, kwargs["order_id"])
     response = _rendered(view(request, **kwargs))
     if response.status_code >= 400:
         transaction.set_rollback(True)
     elif key is not None:
         record(principal.key_id, key, digest, _as_answer(response))
     return response
+
+
+def _lock_order(request: HttpRequest, principal: Principal, reference: str) -> None:
+    """
+    Before the view looks: what an If-Match or the key's sellers allow is then still so at the effect.
+    """
+    if_match = request.META.get("HTTP_IF_MATCH")
+    if if_match is not None:
+        require_version(reference, if_match, principal)
+    elif principal.is_restricted:
+        lock_visible(reference, principal)
 
 
 def _answer_by_itself(

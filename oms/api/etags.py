@@ -17,9 +17,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from oms.access.authenticating import Principal
-from oms.api.scoping import visible_order
+from oms.api.scoping import lock_visible
 from oms.orders import documents
-from oms.orders.locks import lock_order
 from oms.orders.models import Order
 
 PRINTED = (
@@ -71,8 +70,7 @@ def require_version(reference: str, if_match: str, principal: Principal) -> None
     Only the version counts: that work is parked or that code was deployed changes no order. Raises
     OrderNotFound, PreconditionFailed.
     """
-    order = visible_order(reference, principal)
-    locked = lock_order(order.order_id)
+    locked = lock_visible(reference, principal)
     if if_match.strip() != "*" and locked.version not in _versions_in(if_match):
         raise PreconditionFailed(locked.order_id, locked.version)
 

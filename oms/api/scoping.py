@@ -6,7 +6,7 @@ from rest_framework.exceptions import PermissionDenied
 
 from oms.access.authenticating import Principal
 from oms.ops.logs import bind_requested_order
-from oms.orders.locks import OrderNotFound
+from oms.orders.locks import LockedOrder, OrderNotFound, lock_order
 from oms.orders.models import Order
 from oms.orders.selectors import get_order
 
@@ -32,6 +32,18 @@ def visible_order(reference: str, principal: Principal) -> Order:
     return order
 
 
+def lock_visible(reference: str, principal: Principal) -> LockedOrder:
+    """
+    This function will lock an order that the key may see; it is looked at again under the lock.
+
+    Another seller may have taken it over between the look and the lock. Raises OrderNotFound.
+    """
+    locked = lock_order(visible_order(reference, principal).order_id)
+    if not principal.serves_seller(locked.seller_id):
+        raise OrderNotFound(reference)
+    return locked
+
+
 def visible_orders(orders: Iterable[Order], principal: Principal) -> list[Order]:
     return [order for order in orders if is_visible(order, principal)]
 
@@ -42,5 +54,5 @@ def refuse_part_of_store(principal: Principal) -> None:
 
     :raises PermissionDenied: if the key is one of certain sellers or affiliates.
     """
-    if principal.seller_ids is not None or principal.affiliate_ids is not None:
+    if principal.is_restricted:
         raise PermissionDenied

@@ -1,8 +1,12 @@
 """Change seller over HTTP: who may, how long it may wait, what is answered."""
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.db import connection, connections, transaction
+from django.http import HttpResponse
 
 from oms.access.authenticating import forget_all_cached_keys
 from oms.access.scopes import Scope
@@ -10,6 +14,7 @@ from oms.orders.statuses import Flow, Status
 from tests.api.callers import Caller, fields_of, parsed, refusal
 from tests.workflow.stories import order_of, place_in, status_of
 from workflow.policies import policies
+from workflow.services.seller_changes import NewSeller, change_seller
 
 pytestmark = pytest.mark.django_db
 
@@ -39,6 +44,42 @@ def test_a_sellers_key_that_cancels_opens_the_window_and_another_takes_over() ->
     )
     # The order is no longer the former seller's to see.
     refusal(seller.post(f"oms/pvt/orders/{order_id}/cancel", {}), 404, "order_not_found")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_former_sellers_call_that_waited_for_the_change_does_nothing() -> None:
+    order_id = place_in(Status.WAITING_FOR_AUTHORIZATION, Flow.MARKETPLACE)
+    seller = Caller([Scope.CANCEL_ACTION], seller_ids=["1"])
+
+    def cancel() -> HttpResponse:
+        try:
+            return seller.post(f"oms/pvt/orders/{order_id}/cancel", {"reason": "no stock"})
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as threads:
+        with transaction.atomic():
+            change_seller(order_id=order_id, seller=NewSeller(seller_id="2"), actor="key:mkt")
+            waiting = threads.submit(cancel)
+            wait_until_somebody_waits()
+        refusal(waiting.result(), 404, "order_not_found")
+    assert (order_of(order_id).seller_id, status_of(order_id)) == (
+        "2",
+        Status.WAITING_FOR_AUTHORIZATION,
+    )
+
+
+def wait_until_somebody_waits() -> None:
+    """This function will return when another connection waits for a lock."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    for _ in range(500):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
+            cursor.execute(waiting)
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.02)
+    raise AssertionError("Nobody waits.")
 
 
 def test_too_late_is_a_conflict_and_a_missing_seller_is_named() -> None:
