@@ -122,7 +122,7 @@ def set_subscription(
     queue first, and SnapshotsNotReady for an expression that long writers stand in the way of: both
     to be repeated.
     """
-    check_filter(event_filter)
+    check_filter(event_filter, app_key_id=app_key_id)
     subscription = _row_of(app_key_id, channel, event_filter, queue)
     if not subscription.is_active:
         withdraw_items(subscription.pk)
@@ -141,12 +141,12 @@ def set_subscription(
     return subscription
 
 
-def check_filter(event_filter: EventFilter) -> None:
+def check_filter(event_filter: EventFilter, *, app_key_id: int) -> None:
     """This function will refuse, by FeedRefused, an expression that may not be kept."""
     if event_filter.type is not FilterType.FROM_ORDERS:
         return
     try:
-        try_expression(event_filter.expression)
+        try_expression(event_filter.expression, app_key_id=app_key_id)
     except ExpressionRefused as refusal:
         at = "" if refusal.position is None else f" (at character {refusal.position})"
         raise FeedRefused(Problem("filter.expression", f"{refusal.message}{at}")) from refusal

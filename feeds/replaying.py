@@ -20,6 +20,7 @@ from feeds.refusals import FeedRefused, Problem
 from oms.access.models import AppKey
 from oms.ops.audit import record_audit
 from oms.ops.statements import run_together
+from oms.orders.criteria import seen_by
 from oms.orders.ledger import last_position, number_all_events
 from oms.orders.models import Order
 
@@ -127,11 +128,9 @@ def _check_orders(subscription: Subscription, order_ids: Collection[str]) -> Non
     if not 0 < len(order_ids) <= MOST_ORDERS:
         raise FeedRefused(Problem("orderIds", f"Expected 1 to {MOST_ORDERS} orders."))
     key = AppKey.objects.get(pk=subscription.app_key_id)
-    visible = Order.objects.filter(order_id__in=order_ids)
-    if key.seller_ids is not None:
-        visible = visible.filter(seller_id__in=key.seller_ids)
-    if key.affiliate_ids is not None:
-        visible = visible.filter(affiliate_id__in=key.affiliate_ids)
+    visible = Order.objects.filter(
+        seen_by(key.seller_ids, key.affiliate_ids), order_id__in=order_ids
+    )
     known = set(visible.values_list("order_id", flat=True))
     problems = [
         Problem(f"orderIds[{index}]", "There is no such order.")

@@ -11,6 +11,8 @@ from feeds.expressions import (
     compile_expression,
     warnings_for,
 )
+from oms.access.models import AppKey
+from oms.orders.criteria import seen_by
 from oms.orders.documents.building import documents_by_pk
 from oms.orders.models import Order
 
@@ -44,20 +46,22 @@ def trying_in_turn() -> Iterator[None]:
         _places.release()
 
 
-def try_expression(text: str) -> list[str]:
+def try_expression(text: str, *, app_key_id: int) -> list[str]:
     """
-    This function will try an expression on the youngest orders and return what its writer should know.
+    This function will try an expression on a key's youngest orders and return what its writer should
+    know.
 
-    That is: paths that none of them has, and how many it fails on. Raises ExpressionRefused for one
+    Of other sellers' orders a key learns nothing, not even whether an expression fails on them. What
+    is told: paths that none of them has, and how many it fails on. Raises ExpressionRefused for one
     that cannot be read, may not be kept, or used up its time or memory; EvaluatorUnavailable.
     """
     with trying_in_turn():
-        return _tried(text)
+        return _tried(text, app_key_id)
 
 
-def _tried(text: str) -> list[str]:
+def _tried(text: str, app_key_id: int) -> list[str]:
     expression = compile_expression(text)
-    documents = _recent_documents()
+    documents = _recent_documents(app_key_id)
     errors: list[str] = []
     # Singly: the first that costs too much is enough.
     for document in [{}, *documents]:
@@ -73,16 +77,18 @@ def _tried(text: str) -> list[str]:
     ]
 
 
-def warnings_of(text: str) -> dict[str, list[str]]:
+def warnings_of(text: str, *, app_key_id: int) -> dict[str, list[str]]:
     """
     This function will return what a configuration's answer has beyond the contract's fields.
 
     Nothing where there is no expression or nothing to say. Raises like `try_expression`.
     """
-    warnings = try_expression(text) if text else []
+    warnings = try_expression(text, app_key_id=app_key_id) if text else []
     return {"warnings": warnings} if warnings else {}
 
 
-def _recent_documents() -> list[dict[str, Any]]:
-    pks = Order.objects.order_by("-pk").values_list("pk", flat=True)[:LOOKED_AT]
-    return list(documents_by_pk(list(pks)).values())
+def _recent_documents(app_key_id: int) -> list[dict[str, Any]]:
+    key = AppKey.objects.get(pk=app_key_id)
+    own = Order.objects.filter(seen_by(key.seller_ids, key.affiliate_ids))
+    youngest = own.order_by("-created_at", "-pk").values_list("pk", flat=True)[:LOOKED_AT]
+    return list(documents_by_pk(list(youngest)).values())

@@ -80,7 +80,7 @@ def configure_hook(*, app_key_id: int, body: Mapping[str, Any], actor: str) -> C
     given = {str(key).lower(): value for key, value in body.items()}
     event_filter = parse_filter(given.get("filter"))
     destination = parse_destination(given.get("hook"))
-    check_filter(event_filter)
+    check_filter(event_filter, app_key_id=app_key_id)
     known, now = _known(app_key_id), database_now()
     kept = _kept_keys(known, now)
     made = None if kept else new_secret()

@@ -13,7 +13,7 @@ from oms.access.scopes import Scope
 from oms.orders.models import SnapshotDemand
 from oms.orders.statuses import Status
 from tests.api.callers import Caller, parsed
-from tests.workflow.stories import events_of, place_in
+from tests.workflow.stories import events_of, place, place_in
 
 pytestmark = pytest.mark.django_db
 
@@ -191,6 +191,15 @@ def test_a_configuration_warns_of_what_can_never_match(caller: Caller) -> None:
         "It fails on 1 of 1 orders looked at: A function failed.",
     ]
     assert "warnings" not in parsed(configure(caller, 'salesChannel != "3"'))
+
+
+def test_a_key_learns_nothing_of_orders_that_it_may_not_see_by_how_an_expression_does() -> None:
+    place(seller_id="1")
+    asking = "$number(status) = 1"
+    foreign = Caller([Scope.FEED_HOOK_ADMIN], seller_ids=["2"])
+    assert "warnings" not in parsed(configure(foreign, asking))
+    own = Caller([Scope.FEED_HOOK_ADMIN], seller_ids=["1"])
+    assert "It fails on 1 of 1 orders" in parsed(configure(own, asking))["warnings"][-1]
 
 
 def test_ki_832400_a_feed_by_expression_is_told_of_every_version_of_an_order(

@@ -46,7 +46,8 @@ class FeedConfigView(APIView):
         subscription = configure_feed(
             app_key_id=principal.key_id, body=body, actor=principal.actor
         )
-        return Response(_configuration(subscription) | warnings_of(subscription.expression))
+        warnings = warnings_of(subscription.expression, app_key_id=principal.key_id)
+        return Response(_configuration(subscription) | warnings)
 
     def delete(self, request: Request) -> Response:
         principal = principal_of(request)

@@ -47,7 +47,7 @@ class HookConfigView(APIView):
         done = configure_hook(app_key_id=principal.key_id, body=body, actor=principal.actor)
         endpoint = hook_of(principal.key_id)
         answer = _example(principal.app_key) | _configuration(endpoint)
-        answer |= warnings_of(endpoint.subscription.expression)
+        answer |= warnings_of(endpoint.subscription.expression, app_key_id=principal.key_id)
         if done.secret is not None:
             answer["secret"] = done.secret
         return Response(answer)
