@@ -103,6 +103,13 @@ def test_the_contracts_codes_and_the_fields_that_are_wrong(
     refusal(caller.ask("PATCH", path(order_id), body(manualDiscountValue=101)), 400, "invalid")
 
 
+def test_a_request_that_asks_for_nothing_is_told_what_could_be_asked_for(caller: Caller) -> None:
+    answer = caller.ask("PATCH", path(handled()), body(manualDiscount=150))
+    error = parsed(answer)["error"]
+    assert (answer.status_code, error["message"]) == (400, "Nothing is asked for.")
+    assert "manualDiscountValue" in error["details"][0]["allowed"]
+
+
 def test_a_request_with_an_id_can_be_repeated(caller: Caller) -> None:
     order_id = handled()
     asked = remove(item(1, id="mug"), requestId="R/1 ä")

@@ -30,7 +30,9 @@ BIGGEST_QUANTITY: Final = 1_000_000
 BIGGEST_CENTS: Final = 2**53
 SMALLEST_MULTIPLIER: Final = Decimal("0.000001")
 BIGGEST_MULTIPLIER: Final = Decimal(1_000_000)
-OPERATIONS: Final = ("add", "remove", "replace")
+THINGS_TO_ASK: Final = (
+    "add", "remove", "replace", "manualDiscountValue", "manualIncrementValue",
+)  # fmt: skip
 
 OperationName = Literal["add", "remove", "replace"]
 
@@ -112,7 +114,7 @@ def read_change(body: Mapping[str, Any]) -> Asked:
         reader.complain("", f"Expected at most {MOST_ITEMS} items.")
     asks = asked.discount_cents or asked.increment_cents or asked.client or asked.custom_fields
     if not reader.problems and not (items or asks):
-        reader.complain("", "Nothing is asked for.", OPERATIONS)
+        reader.complain("", "Nothing is asked for.", THINGS_TO_ASK)
     if reader.problems:
         raise InvalidInput(*reader.problems)
     return asked

@@ -13,13 +13,18 @@ class Problem:
     message: str
     allowed: Sequence[str] = ()
 
+    @property
+    def sentence(self) -> str:
+        """What is wrong with the whole of it has no field."""
+        return f"{self.field}: {self.message}" if self.field else self.message
+
 
 class InvalidInput(Exception):
     """What was sent contradicts the order. Nothing was changed."""
 
     def __init__(self, *problems: Problem) -> None:
         self.problems = problems
-        super().__init__("; ".join(f"{p.field}: {p.message}" for p in problems))
+        super().__init__("; ".join(problem.sentence for problem in problems))
 
     @property
     def details(self) -> list[dict[str, Any]]:
