@@ -6,12 +6,14 @@ from datetime import datetime
 from typing import Final
 
 from django.db import connection
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from feeds.models import Channel, QueueItem, Subscription
 from oms.backoffice.integration_facts import SECRETS, filter_words
 from oms.backoffice.integration_items import ItemLine, tell_item
 from oms.backoffice.integration_states import BEHIND_AFTER
 from oms.backoffice.times import ago, span
+from oms.orders.models import Order
 
 EVENTS_SHOWN: Final = 4
 MOST_INTEGRATIONS: Final = 20
@@ -58,14 +60,15 @@ class _NewestEvent:
     at: datetime
 
 
-def read_order_integrations(order_pk: int, now: datetime) -> OrderIntegrations:
+def read_order_integrations(order: Order, now: datetime) -> OrderIntegrations:
     """
     This function will tell, for each feed and hook, how far it was told of an order.
 
-    Four queries, however many events and integrations there are; the newest few events of each.
+    Those of keys that are restricted to other sellers or affiliates are left out. Four queries,
+    however many events and integrations there are; the newest few events of each.
     """
     found = list(
-        Subscription.objects.filter(is_active=True)
+        _concerned(order)
         .select_related("app_key", "endpoint")
         .defer(*SECRETS)
         .order_by("app_key__owner_name", "channel", "pk")[: MOST_INTEGRATIONS + 1]
@@ -73,15 +76,35 @@ def read_order_integrations(order_pk: int, now: datetime) -> OrderIntegrations:
     subscriptions = found[:MOST_INTEGRATIONS]
     if not subscriptions:
         return OrderIntegrations([])
-    standings = _standings(order_pk, [row.pk for row in subscriptions])
+    standings = _standings(order.pk, [row.pk for row in subscriptions])
     items = _items([pk for standing in standings.values() for pk in standing.pks])
-    newest = _newest_event(order_pk)
+    newest = _newest_event(order.pk)
     return OrderIntegrations(
         [
-            _told(row, standings.get(row.pk, _Standing()), items, newest, now)
+            _told(
+                row,
+                standings.get(row.pk, _Standing()),
+                items,
+                newest if row.is_in_scope else None,  # type: ignore[attr-defined]
+                now,
+            )
             for row in subscriptions
         ],
         has_more=len(found) > MOST_INTEGRATIONS,
+    )
+
+
+def _concerned(order: Order) -> QuerySet[Subscription]:
+    """Whoever is told of the order, and whoever was: it may have been another seller's."""
+    in_scope = Q(app_key__seller_ids__isnull=True) | Q(
+        app_key__seller_ids__contains=[order.seller_id]
+    )
+    in_scope &= Q(app_key__affiliate_ids__isnull=True) | Q(
+        app_key__affiliate_ids__contains=[order.affiliate_id]
+    )
+    was_told = Exists(QueueItem.objects.filter(subscription=OuterRef("pk"), order=order))
+    return Subscription.objects.annotate(is_in_scope=in_scope).filter(
+        Q(is_in_scope=True) | was_told, is_active=True
     )
 
 
@@ -120,8 +143,8 @@ def _sentence(
     if standing.parked_count:
         return f"{standing.parked_count} parked: it was not {verb} however often it was tried."
     if newest and (newest.position is None or newest.position > subscription.cursor):
-        when = "It does not know of" if is_feed else "It is yet to be told of"
-        return f"{when} the newest change, {ago(newest.at, now)}.{off}"
+        done = "asked for" if is_feed else "delivered"
+        return f"The newest change, {ago(newest.at, now)}, has not been {done} yet.{off}"
     if not standing.pks:
         return "No change of this order has matched its filter."
     return f"Everything is {verb}."

@@ -79,7 +79,7 @@ def order_page(request: HttpRequest, pk: int) -> HttpResponse:
         "may_see_document": May.VIEW_RAW_DOCUMENT in permissions,
         "may_repair": May.REPAIR_WORK in permissions,
         "may_see_integrations": May.VIEW_INTEGRATIONS in permissions,
-        "integrations": read_order_integrations(order.pk, now)
+        "integrations": read_order_integrations(order, now)
         if May.VIEW_INTEGRATIONS in permissions
         else None,
         "is_older": bool(before),

@@ -313,11 +313,29 @@ def test_the_order_page_tells_who_was_told_what_and_who_has_acknowledged(login: 
     )
     told = {row.owner: row.sentence for row in page.context["integrations"].shown}
     assert told == {
-        "Asleep": "It does not know of the newest change, just now.",
+        "Asleep": "The newest change, just now, has not been asked for yet.",
         "Fed": "Everything is acknowledged.",
         "Not interested": "No change of this order has matched its filter.",
-        "Off": "It is yet to be told of the newest change, just now. The hook is switched off.",
+        "Off": "The newest change, just now, has not been delivered yet. The hook is switched off.",
         "Waiting": "1 event is not acknowledged yet, for 2 h.",
+    }
+
+
+def test_the_order_page_leaves_out_integrations_of_other_sellers_and_affiliates(
+    login: Login,
+) -> None:
+    order_id = place()
+    order = Order.objects.get()
+    subscribe(give_key("Its own", seller_ids=[order.seller_id]), cursor=0)
+    subscribe(give_key("Another's", seller_ids=["another"]), cursor=0)
+    subscribe(give_key("Elsewhere", affiliate_ids=["ELSE"]), cursor=0)
+    former = subscribe(give_key("Former seller", seller_ids=["former"]))
+    queue(former, order_id, outcome="committed", ended_at=NOW, attempts=1)
+    Subscription.objects.filter(pk=former.pk).update(cursor=0)
+    page = login("Support").get(reverse("admin:orders_order_change", args=[order.pk]))
+    assert {row.owner: row.sentence for row in page.context["integrations"].shown} == {
+        "Its own": "The newest change, just now, has not been asked for yet.",
+        "Former seller": "Everything is acknowledged.",
     }
 
 

@@ -164,7 +164,7 @@ def test_the_order_page_tells_when_a_feed_was_given_an_event_and_acknowledged_it
     page, link = visitor.page, reverse("admin:orders_order_change", args=[order.pk])
     visitor.open(link)
     panel = page.locator("#integrations")
-    expect(panel).to_contain_text("It does not know of the newest change")
+    expect(panel).to_contain_text("has not been asked for yet")
     handles = erp.read()
     visitor.open(link)
     expect(panel).to_contain_text("1 event is not acknowledged yet")
