@@ -65,6 +65,8 @@ def test_hostile_expressions_hold_up_no_worker_and_leave_no_process(server: WebS
         answers = list(threads.map(ask, asked))
         assert [status for status, _ in answers] == [400, 200, 400, 400] * 3
         assert [answer for status, answer in answers if status == 200] == [True] * 3
+        # Whatever the last of them did to its evaluator: the next one has one.
+        assert ask('status = "canceled"') == (200, True)
         assert evaluators() - before
     ends_at = time.monotonic() + 20
     while evaluators() - before:
