@@ -22,7 +22,12 @@ import requests
 from django.db import DatabaseError, InterfaceError, connection
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    rule,
+    run_state_machine_as_test,
+)
 
 from deploy.processes import children_of
 from tests.factories import order_draft
@@ -182,6 +187,8 @@ class World:
         backends = self.rig.backends("bulkhead-web") + self.rig.backends("bulkhead-hooks")
         if backends:
             send(backends[0], signal.SIGKILL)
+            # The server ends all sessions, a moment later.
+            wait_until(lambda: not self.rig.answers(), seconds=10, what="sessions are ended")
         self.excuse_hooks()
         self._wait_for_postgres()
 
@@ -252,6 +259,10 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.old_hands: dict[str, list[dict[str, Any]]] = {name: [] for name in self.world.feeds}
 
     feeds = st.sampled_from(["feed some", "feed every change", "feed expression"])
+
+    @initialize()
+    def orders_come_in(self) -> None:
+        self.world.place(5)
 
     @rule(count=st.integers(1, 5))
     def place(self, count: int) -> None:
@@ -353,7 +364,7 @@ def test_whatever_breaks_every_event_is_delivered_in_order_and_none_is_lost(
             run_state_machine_as_test(
                 DeliveryMachine,
                 settings=settings(
-                    max_examples=40 if full_size else 4,
+                    max_examples=40 if full_size else 5,
                     stateful_step_count=60 if full_size else 30,
                     deadline=None,
                     phases=[Phase.generate],
