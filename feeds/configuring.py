@@ -134,6 +134,8 @@ def set_subscription(
         if subscription.is_active:
             _queue_to_the_end(subscription.pk)
         before = _facts(subscription) if subscription.is_active else {}
+        if not subscription.is_active or filter_of(subscription) != event_filter:
+            _forget_former_filter(subscription)
         # Last of what takes time: the first demand holds up whoever writes orders until the commit.
         _keep_versions(subscription, event_filter.type is FilterType.FROM_ORDERS)
         _apply(subscription, event_filter, queue)
@@ -218,14 +220,22 @@ def _apply(subscription: Subscription, event_filter: EventFilter, queue: QueueTe
     if not subscription.is_active:
         columns["cursor"] = last_position()
         _end_replays(subscription)
-    # One made again begins afresh: what was withdrawn with the former had perhaps told nobody yet.
-    if not subscription.is_active or _rule(columns) != _rule(vars(subscription)):
-        FiredOrder.objects.filter(subscription=subscription).delete()
-        columns |= {"filter_error_count": 0, "last_filter_error": "", "last_filter_error_at": None}
     Subscription.objects.filter(pk=subscription.pk).update(
         is_active=True, configured_at=Now(), **columns
     )
     subscription.refresh_from_db()
+
+
+def _forget_former_filter(subscription: Subscription) -> None:
+    """
+    Another filter fires once for each order again, and has not failed yet.
+
+    So does one made again: what was withdrawn with the former had perhaps told nobody.
+    """
+    FiredOrder.objects.filter(subscription=subscription).delete()
+    Subscription.objects.filter(pk=subscription.pk).update(
+        filter_error_count=0, last_filter_error="", last_filter_error_at=None
+    )
 
 
 def _end_replays(subscription: Subscription) -> None:
@@ -239,11 +249,6 @@ def _keep_versions(subscription: Subscription, is_needed: bool) -> None:
         demand_snapshots(name)
     else:
         drop_demand(name)
-
-
-def _rule(columns: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What an order fired for: another rule fires once again."""
-    return columns["filter_type"], columns["expression"], columns["fires_once"]
 
 
 def _columns(event_filter: EventFilter, queue: QueueTerms) -> dict[str, Any]:

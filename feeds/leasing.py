@@ -8,7 +8,7 @@ each read and commit does is a function there (migration 0003), so that it is pl
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -16,9 +16,9 @@ from typing import Final
 from django.db import transaction
 
 from feeds.locking import exclusive_lock, shared_lock
-from feeds.models import Outcome, Subscription
+from feeds.models import Outcome
 from feeds.scope import IS_IN_SCOPE
-from oms.ops.statements import Rows, Statement, as_array, as_json, run_together
+from oms.ops.statements import Rows, Statement, as_array, run_together
 
 # The contract: "can't deliver a message more than 100 times". There it is removed, here parked.
 MOST_ATTEMPTS: Final = 100
@@ -66,18 +66,8 @@ class CommitResult:
     not_committed: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Postponement:
-    """An attempt that failed. Only if it is the latest one of its item does it count."""
-
-    item_id: int
-    attempt: int
-    available_at: datetime
-    error: str
-
-
-def lease(
-    subscription: Subscription, *, limit: int, at: datetime | None = None
+def lease_items(
+    subscription_id: int, *, limit: int, at: datetime | None = None
 ) -> list[HandedOut]:
     """
     This function will lease up to `limit` items for the visibility timeout, oldest first.
@@ -86,13 +76,6 @@ def lease(
     left to `expire_items`. What the key may not see any more is withdrawn. Parallel readers never
     get the same item.
     """
-    return lease_items(subscription.pk, limit=limit, at=at)
-
-
-def lease_items(
-    subscription_id: int, *, limit: int, at: datetime | None = None
-) -> list[HandedOut]:
-    """This function will do what `lease` does, for who knows a subscription's number only."""
     handed_out: list[HandedOut] = []
     for _ in range(MOST_ROUNDS):
         wanted = limit - len(handed_out)
@@ -235,36 +218,6 @@ _EXPIRE: Final = """
         ORDER BY i.queued_at LIMIT %s
     ) AND outcome = ''
     RETURNING id
-"""
-
-
-def postpone(postponements: Sequence[Postponement]) -> int:
-    """
-    This function will hide leased items until their next attempt, and return how many it hid.
-
-    An attempt that is not the latest of its item any more changes nothing: somebody else has it.
-    """
-    if not postponements:
-        return 0
-    (hidden,) = run_together(Statement(_POSTPONE, [as_json(postponements)]))
-    return len(hidden)
-
-
-_POSTPONE: Final = """
-    WITH asked AS MATERIALIZED (
-        SELECT * FROM json_to_recordset(%s) AS a (
-            item_id bigint, attempt int, available_at timestamptz, error text
-        )
-    ), found AS MATERIALIZED (
-        SELECT i.id FROM feeds_queueitem i JOIN asked a ON a.item_id = i.id
-        ORDER BY i.id FOR UPDATE OF i
-    )
-    UPDATE feeds_queueitem item
-    SET available_at = asked.available_at, last_error = asked.error
-    FROM asked, found
-    WHERE item.id = asked.item_id AND item.id = found.id AND item.attempts = asked.attempt
-      AND item.outcome = '' AND item.available_at IS NOT NULL
-    RETURNING item.id
 """
 
 

@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from feeds.configuring import configure_feed
 from feeds.hooks.configuring import configure_hook
-from feeds.leasing import MOST_ATTEMPTS, commit_items, lease
+from feeds.leasing import MOST_ATTEMPTS, commit_items, lease_items
 from feeds.models import HookAttempt, HookEndpoint, Outcome, QueueItem, Replay, Subscription
 from feeds.pulling import pull
 from oms.access.models import AppKey
@@ -81,7 +81,7 @@ def test_a_replay_from_a_time_is_asked_for_and_noted(login: Login, feed: Subscri
 def test_orders_are_replayed_and_given_again_marked(login: Login, feed: Subscription) -> None:
     order_id, _ = place(), place()
     pull(feed.pk)
-    commit_items(feed.pk, [handed.item_id for handed in lease(feed, limit=10)])
+    commit_items(feed.pk, [handed.item_id for handed in lease_items(feed.pk, limit=10)])
     login("Supervisor").post(
         _act(feed, "replay"), {"order_ids": f"{order_id}, {order_id}", "reason": "lost"}
     )
@@ -154,13 +154,13 @@ def test_an_event_that_was_parked_for_too_many_reads_is_read_again(
 ) -> None:
     item = queue(feed, place())[0]
     QueueItem.objects.filter(pk=item.pk).update(attempts=MOST_ATTEMPTS)
-    assert lease(feed, limit=10) == []
+    assert lease_items(feed.pk, limit=10) == []
     item.refresh_from_db()
     assert item.outcome == Outcome.PARKED
     form = {"form_id": "b" * 32, "reason": "the ERP was mended"}
     answer = login("Supervisor").post(_act(feed, "resend-failed"), form)
     assert _said(answer) == "Queue all failed again: 1 event queued again."
-    assert [handed.item_id for handed in lease(feed, limit=10)] == [item.pk]
+    assert [handed.item_id for handed in lease_items(feed.pk, limit=10)] == [item.pk]
 
 
 def test_a_test_calls_the_receiver_once_and_tells_what_came_back(

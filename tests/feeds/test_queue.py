@@ -1,6 +1,6 @@
 """The queue of a subscription: filled by its reader, handed out in order, committed by handle."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from django.db.models import F
@@ -9,11 +9,9 @@ from feeds import configuring, leasing
 from feeds.configuring import delete_subscription
 from feeds.leasing import (
     CommitResult,
-    Postponement,
     commit_items,
     end_items,
-    lease,
-    postpone,
+    lease_items,
     withdraw_items,
 )
 from feeds.models import Channel, Outcome, QueueItem, Replay, Subscription
@@ -120,8 +118,8 @@ def test_a_lease_ends_after_the_visibility_timeout() -> None:
     place()
     assert len(read(feed)) == 1
     hidden = timedelta(seconds=feed.visibility_timeout_seconds)
-    assert lease(feed, limit=10, at=database_now() + hidden - timedelta(seconds=5)) == []
-    assert len(lease(feed, limit=10, at=database_now() + hidden)) == 1
+    assert lease_items(feed.pk, limit=10, at=database_now() + hidden - timedelta(seconds=5)) == []
+    assert len(lease_items(feed.pk, limit=10, at=database_now() + hidden)) == 1
 
 
 def test_committing_twice_counts_once() -> None:
@@ -206,23 +204,6 @@ def test_expiry_gives_the_next_event_of_the_order_its_turn() -> None:
     (following,) = read(feed)
     assert following.order_id == order_id
     assert following.seq > first.seq
-
-
-def test_a_late_worker_postpones_nothing() -> None:
-    feed = make_feed()
-    place()
-    (first,) = read(feed)
-    end_leases(feed)
-    (second,) = read(feed)
-    later = database_now() + timedelta(hours=1)
-    assert postpone([_postponement(first.item_id, 1, later)]) == 0
-    assert postpone([_postponement(second.item_id, 2, later)]) == 1
-    item = QueueItem.objects.get(pk=second.item_id)
-    assert (item.available_at, item.last_error) == (later, "status 500")
-
-
-def _postponement(item_id: int, attempt: int, at: datetime) -> Postponement:
-    return Postponement(item_id=item_id, attempt=attempt, available_at=at, error="status 500")
 
 
 def test_a_changed_filter_keeps_the_queue_and_matches_only_what_comes_after() -> None:
