@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+import time
 from pathlib import Path
 
 CHUNK = 65_536
@@ -15,7 +16,7 @@ class Wire:
     `silence`: connections stay open and are accepted, and no byte arrives: a black hole.
     `cut`: connections are reset and new ones refused. `mend` ends either; what was silent is reset,
     as it is when a firewall has forgotten its connections. `hold` keeps back what is under way and
-    lets later connections pass; `release` delivers it after all.
+    lets later connections pass; `release` delivers it after all. `slow` delays all that passes.
     """
 
     def __init__(self, target: Path | int) -> None:
@@ -23,12 +24,17 @@ class Wire:
         self._listener = self._listen(0)
         self.port: int = self._listener.getsockname()[1]
         self._passes = _opened()
+        self._delay = 0.0
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._serve()
 
     def silence(self) -> None:
         self._passes.clear()
+
+    def slow(self, seconds: float) -> None:
+        """This function will let each message take so long, either way."""
+        self._delay = seconds
 
     def cut(self) -> None:
         self._stop_listening()
@@ -37,6 +43,7 @@ class Wire:
     def mend(self) -> None:
         self._reset_all()
         self._passes.set()
+        self._delay = 0.0
         if self._listener.fileno() < 0:
             self._listener = self._listen(self.port)
             self._serve()
@@ -95,6 +102,8 @@ class Wire:
         with contextlib.suppress(OSError):
             while chunk := source.recv(CHUNK):
                 passes.wait()
+                if self._delay:
+                    time.sleep(self._delay)
                 sink.sendall(chunk)
             # The sender is done, or gave up. What it sent before has been delivered.
             passes.wait()

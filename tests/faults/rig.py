@@ -117,7 +117,7 @@ class Rig:
             if not healthy or cluster.special or any(other.supervisor for other in others):
                 cluster.kill_everything()
 
-    def start_web(self) -> subprocess.Popen[bytes]:
+    def start_web(self, **environment: str) -> subprocess.Popen[bytes]:
         """This function will start gunicorn as in production and wait until it serves."""
         with (self.home / "web.log").open("ab") as log:
             web = subprocess.Popen(
@@ -126,7 +126,7 @@ class Rig:
                     *("--config", "deploy/gunicorn.py", "--bind", f"127.0.0.1:{self.web_port}"),
                 ],
                 cwd=ROOT,
-                env={**self.environment, "BULKHEAD_ROLE": "web"},
+                env={**self.environment, **environment, "BULKHEAD_ROLE": "web"},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -1,5 +1,6 @@
 """The feed needs web and PostgreSQL, nothing else; and survives what happens to either."""
 
+import os
 import signal
 import subprocess
 import threading
@@ -23,6 +24,7 @@ from tests.faults.feeds import emitted, last_position
 from tests.faults.processes import send, wait_until
 from tests.faults.rig import Rig
 from tests.faults.sizes import variant
+from tests.faults.web import half_written, new_shopper, placing_all_the_while
 from workflow.services.placing import place_drafts
 
 EVERYTHING: dict[str, Any] = {"type": "FromWorkflow", "status": []}
@@ -190,6 +192,51 @@ def test_a_killed_backend_of_the_feed_costs_one_answer(
         time.sleep(3)
     report(f"web's backend killed: {settled(rig, reader).line()}")
     assert set(reader.answers) <= {200, 503}
+
+
+@pytest.fixture
+def web_over_wire(rig: Rig) -> Iterator["subprocess.Popen[bytes]"]:
+    """This fixture will run the web role alone, PostgreSQL behind a wire that can be disturbed."""
+    rig.keep_one_cluster(healthy=False)
+    process = rig.start_web(DATABASE_URL=rig.url_over_wire())
+    yield process
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(5)
+
+
+@pytest.mark.usefixtures("web_over_wire")
+def test_a_slow_postgresql_makes_no_storm_of_repeats(
+    rig: Rig, full_size: bool, report: Callable[[str], None]
+) -> None:
+    reader = new_reader(rig, "slow PostgreSQL", visibility_seconds=60)
+    with placing_and_reading(reader):
+        rig.wire.slow(0.5 if full_size else 0.1)
+        time.sleep(20 if full_size else 4)
+        rig.wire.slow(0)
+    counts = settled(rig, reader)
+    report(f"slow PostgreSQL: {dict(Counter(reader.answers))}; {counts.line()}")
+    assert counts.repeated == 0
+    assert set(reader.answers) <= {200, 503}
+
+
+@pytest.mark.usefixtures("web_over_wire")
+def test_a_wire_that_goes_silent_in_the_middle_of_commits_leaves_whole_orders_and_their_events(
+    rig: Rig, full_size: bool, report: Callable[[str], None]
+) -> None:
+    reader, shopper = new_reader(rig, "silent wire"), new_shopper(rig, seed=2)
+    with placing_all_the_while(shopper, "silent"):
+        for _ in range(8 if full_size else 2):
+            time.sleep(1)
+            rig.wire.silence()
+            time.sleep(2)
+            rig.wire.mend()
+    assert half_written(rig, "silent") == []
+    counts = settled(rig, reader)
+    told = {delivery.order_id for delivery in reader.received.deliveries}
+    assert set(shopper.order_ids) <= told
+    unknown = len(shopper.attempted) - len(shopper.acknowledged)
+    report(f"silent wire: {unknown} of {len(shopper.attempted)} placings unknown; {counts.line()}")
+    assert set(shopper.answers) <= {200, 503, 0}
 
 
 @pytest.mark.usefixtures("web")
