@@ -1,32 +1,12 @@
 """Why a feed or hook is not configured, read or replayed as asked; `oms.api.errors` maps each."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from oms.ops.problems import Problem, Refused
+
+__all__ = ["FeedNotConfigured", "FeedRefused", "MixedFilter", "Problem", "StillCatchingUp"]
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One field that is wrong, and what it may be instead."""
-
-    field: str
-    message: str
-    allowed: Sequence[str] = ()
-
-
-class FeedRefused(Exception):
-    """What was sent cannot be taken. Nothing was changed."""
-
-    def __init__(self, *problems: Problem) -> None:
-        self.problems = problems
-        super().__init__("; ".join(f"{p.field}: {p.message}" for p in problems))
-
-    @property
-    def details(self) -> list[dict[str, Any]]:
-        return [
-            {key: value for key, value in asdict(problem).items() if value}
-            for problem in self.problems
-        ]
+class FeedRefused(Refused):
+    """What was asked of a feed or hook cannot be taken. Nothing was changed."""
 
 
 class MixedFilter(FeedRefused):
