@@ -29,11 +29,14 @@ from feeds.hooks.addresses import (
     check_url,
     rules_from_settings,
 )
+from feeds.hooks.headers import MASK
 from feeds.hooks.schedule import read_retry_after
 from oms.ops.resolving import DaemonThreadResolver
 
 MAX_ANSWER_BYTES = 64 * 1024
 KEPT_ANSWER_BYTES = 1024
+# What is shorter stands in many an answer by chance.
+SHORTEST_SECRET = 6
 MAX_HEADER_BYTES = 8 * 1024
 MAX_HEADERS = 64
 HEADERS = {
@@ -155,7 +158,9 @@ class HookSender(AbstractAsyncContextManager["HookSender"]):
         except Exception as error:
             return HookAnswer(
                 error=_failure(error),
-                answer=_text(error.begun) if isinstance(error, AnswerTooLargeError) else "",
+                answer=_text(error.begun, headers)
+                if isinstance(error, AnswerTooLargeError)
+                else "",
                 duration_seconds=time.monotonic() - begun,
             )
 
@@ -171,7 +176,7 @@ class HookSender(AbstractAsyncContextManager["HookSender"]):
             return HookAnswer(
                 status=response.status,
                 error=_refusal(response.status),
-                answer=_text(answer),
+                answer=_text(answer, headers),
                 retry_after=read_retry_after(
                     response.headers.get("Retry-After"), now=datetime.now(UTC)
                 ),
@@ -194,7 +199,7 @@ async def _read_bounded(content: aiohttp.StreamReader) -> bytes:
     async for chunk in content.iter_any():
         received += chunk
         if len(received) > MAX_ANSWER_BYTES:
-            raise AnswerTooLargeError(bytes(received[:KEPT_ANSWER_BYTES]))
+            raise AnswerTooLargeError(bytes(received))
     return bytes(received)
 
 
@@ -238,7 +243,14 @@ def _address_refusal(error: BaseException | None) -> str:
     return ""
 
 
-def _text(answer: bytes) -> str:
+def _text(answer: bytes, headers: Mapping[str, str]) -> str:
+    """
+    A receiver that answers with what it was sent would have its own secrets kept, unsealed, and
+    shown to whoever sees attempts.
+    """
+    for value in headers.values():
+        if len(value) >= SHORTEST_SECRET:
+            answer = answer.replace(value.encode(), MASK.encode())
     return answer[:KEPT_ANSWER_BYTES].decode("utf-8", "replace").replace("\0", "�")
 
 

@@ -63,6 +63,18 @@ def test_only_2xx_is_a_success(status: int, error: str) -> None:
     assert (answer.status, answer.error, answer.is_success) == (status, error, not error)
 
 
+@pytest.mark.parametrize("padding", [0, 1020, 100_000])
+def test_what_a_receiver_says_of_the_headers_is_not_kept(padding: int) -> None:
+    def echo(call: Received) -> web.Response:
+        told = f"{call.headers['authorization']} {'.' * padding}{call.headers['authorization']}"
+        return web.Response(status=401, text=f"not allowed: {told}")
+
+    with Receiver(echo) as receiver:
+        answer = send_once(receiver.url, headers={"Authorization": "Bearer s3same"}, body=BODY)
+    assert answer.answer.startswith("not allowed: •••••••• ")
+    assert "Bearer" not in answer.answer
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_redirects_are_not_followed(status: int) -> None:
     with Receiver() as target:
