@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from feeds.leasing import EXPIRY_BATCH, expire_items
 from feeds.slices import queue_new_events, queue_replayed_events
 from oms.ops.statements import Statement, run_together
-from oms.orders.ledger import number_all_events
+from oms.orders.ledger import number_events
 
 # How long one call goes on: a reader waits for it.
 PATIENCE_SECONDS: Final = 1.0
@@ -66,7 +66,8 @@ def _advance(subscription_id: int, state: QueueState) -> int:
     if state.has_expired and expire_items(subscription_id) == EXPIRY_BATCH:
         return 0
     if state.has_unnumbered:
-        number_all_events()
+        # One batch: after an import there may be millions, and this reader has a second.
+        number_events()
     if state.has_unnumbered or state.is_behind:
         return queue_new_events(subscription_id).available
     return queue_replayed_events(subscription_id).available if state.has_replay else 0

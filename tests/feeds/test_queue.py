@@ -18,7 +18,8 @@ from feeds.models import Channel, Outcome, QueueItem, Replay, Subscription
 from feeds.pulling import pull
 from oms.access.models import AppKey
 from oms.ops.clock import database_now
-from oms.orders.ledger import last_position
+from oms.orders.ledger import NUMBERING_BATCH, NewEvent, last_position, record_events
+from oms.orders.models import Order
 from oms.orders.statuses import Status
 from tests.feeds.feeding import (
     commit,
@@ -65,6 +66,31 @@ def test_an_event_that_changes_no_status_is_not_fed() -> None:
     statuses = [status for _, status in told(drain(feed))]
     assert statuses == list(dict.fromkeys(statuses))
     assert statuses[-1] == "handling"
+
+
+def test_a_reader_numbers_no_more_of_a_long_backlog_than_it_has_time_for() -> None:
+    feed = make_feed()
+    order_pk = Order.objects.get(order_id=place()).pk
+    now = database_now()
+    record_events(
+        [
+            NewEvent(
+                order_pk=order_pk,
+                seq=seq,
+                kind="note.added",
+                actor="role:test",
+                status=CREATED,
+                last_status=CREATED,
+                occurred_at=now,
+                last_change_at=now,
+            )
+            for seq in range(100, 100 + NUMBERING_BATCH)
+        ]
+    )
+    assert not pull(feed.pk, seconds=0.0)
+    assert last_position() == NUMBERING_BATCH
+    assert pull(feed.pk)
+    assert last_position() == NUMBERING_BATCH + 1
 
 
 def test_an_orders_events_are_handed_out_one_after_the_other() -> None:
