@@ -102,14 +102,21 @@ def configure_hook(*, app_key_id: int, body: Mapping[str, Any], actor: str) -> C
 
 
 def delete_hook(*, app_key_id: int, actor: str, reason: str = "") -> None:
-    """This function will end the key's hook and forget its secrets; HookNotConfigured if none."""
-    if not delete_subscription(
+    """
+    This function will end the key's hook and forget its secrets; HookNotConfigured if none.
+
+    Secrets that a call left which ended half-way are forgotten too.
+    """
+    was_there = delete_subscription(
         app_key_id=app_key_id, channel=Channel.HOOK, actor=actor, reason=reason
-    ):
-        raise HookNotConfigured
+    )
     HookEndpoint.objects.filter(
-        subscription__app_key_id=app_key_id, subscription__channel=Channel.HOOK
+        subscription__app_key_id=app_key_id,
+        subscription__channel=Channel.HOOK,
+        subscription__is_active=False,
     ).delete()
+    if not was_there:
+        raise HookNotConfigured
 
 
 def hook_of(app_key_id: int) -> HookEndpoint:

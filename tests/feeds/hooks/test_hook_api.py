@@ -107,6 +107,15 @@ def test_a_deleted_hook_forgets_its_secret_and_a_new_one_gets_another(
     assert again["secret"] != first["secret"]
 
 
+def test_a_deletion_that_ended_half_way_forgets_the_secret_when_it_is_repeated(
+    caller: Caller, receiver: Receiver
+) -> None:
+    caller.post(CONFIG, body(receiver.url))
+    Subscription.objects.update(is_active=False)
+    refusal(caller.ask("DELETE", CONFIG), 404, "hook_not_configured")
+    assert HookEndpoint.objects.count() == 0
+
+
 def test_a_viewer_sees_a_hook_and_cannot_change_it(receiver: Receiver) -> None:
     forget_all_cached_keys()
     viewer = Caller([Scope.FEED_HOOK_VIEWER])
