@@ -262,10 +262,17 @@ def _read(body: Mapping[str, Any], request_id: str) -> _Asked:
     return _Asked(
         body=body,
         change=read_change(body),
-        settings=_merged(change_settings(), body.get("settings") or {}, "settings"),
+        settings=_settings_of(body),
         request_id=request_id or str(uuid.uuid4()),
         content_hash=hashlib.sha256(content).hexdigest(),
     )
+
+
+def _settings_of(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A request may say how it wants to be carried out, but not whether it may: that is the store's."""
+    known = change_settings()
+    merged = _merged(known, body.get("settings") or {}, "settings")
+    return {**merged, "rolloutConfiguration": known["rolloutConfiguration"]}
 
 
 def _same(known: ChangeRequest, asked: _Asked) -> ChangeRequest:

@@ -666,6 +666,14 @@ def test_changes_can_be_switched_off() -> None:
         change(order_id, body(manualDiscountValue=1))
 
 
+def test_a_request_cannot_switch_changes_on_for_itself() -> None:
+    order_id = handled()
+    set_change_settings({"rolloutConfiguration": {"enableApi": False}})
+    own = {"rolloutConfiguration": {"enableApi": True}}
+    with refused(order_id, ChangesDisabled):
+        change(order_id, body(manualDiscountValue=1, settings=own))
+
+
 def test_saving_one_setting_leaves_the_others_alone() -> None:
     """KI 748404: saving settings of the order system set others to nothing."""
     StoreRules.objects.create(id=1, days_to_change_seller=4)
