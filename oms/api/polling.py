@@ -18,6 +18,7 @@ from oms.orders.documents.errors import NotTaken
 from oms.orders.documents.kinds import parse_moment
 
 _DATE_RANGE: Final = re.compile(r"\[\s*(\S+)\s+TO\s+(\S+)\s*\]", re.IGNORECASE)
+LONGEST_LOOKED_AT: Final = 200
 _PAGING: Final = frozenset({"page", "per_page", "cursor"})
 
 
@@ -90,11 +91,12 @@ def read_request(params: Mapping[str, str], at: datetime) -> ListRequest:
     starts = ends = None
     filters = []
     for name, value in params.items():
-        if (match := _DATE_RANGE.search(value)) is not None:
+        # The pattern takes the square of a hostile text's length.
+        if (match := _DATE_RANGE.search(value[:LONGEST_LOOKED_AT])) is not None:
             starts, ends = _moment(match[1]), _moment(match[2])
             filters.append((name, ""))
         elif name not in _PAGING:
-            filters.append((name, value[:200]))
+            filters.append((name, value[:LONGEST_LOOKED_AT]))
     page = params.get("page", "1")
     number = int(page) if page.isascii() and page.isdigit() and len(page) < 10 else 1
     return ListRequest(at, frozenset(filters), starts, ends, number)

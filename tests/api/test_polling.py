@@ -1,5 +1,6 @@
 """Who walks the list as if it were a feed, told from who looks something up."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -114,3 +115,9 @@ def test_a_page_that_is_none_is_the_first(page: str) -> None:
 @pytest.mark.parametrize("dates", ["[a TO b]", "[* TO *]", "[2026 TO", "[9999-99-99 TO NOW]"])
 def test_dates_that_are_none_are_no_dates(dates: str) -> None:
     assert not read_request({"f_creationDate": f"creationDate:{dates}"}, NOW).has_dates
+
+
+def test_a_hostile_text_is_not_read_to_its_end() -> None:
+    begun = time.thread_time()
+    read_request({"f_creationDate": "[" * 50_000}, NOW)
+    assert time.thread_time() - begun < 0.1
