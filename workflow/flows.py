@@ -259,8 +259,9 @@ class TransitionNotAllowed(Exception):
         self.status = status
         self.action = action
         self.allowed_from = statuses_allowing(flow, action)
-        names = " or ".join(self.allowed_from) or "no status of this flow"
-        super().__init__(f"Order {order_id} is in {status}; {action} needs {names}.")
+        names = " or ".join(self.allowed_from)
+        needs = f"{action} needs {names}" if names else f"its flow, {flow}, has no {action}"
+        super().__init__(f"Order {order_id} is in {status}; {needs}.")
 
 
 def find_next_status(flow: Flow, status: Status, action: Action) -> Status | None:

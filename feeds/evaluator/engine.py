@@ -118,8 +118,8 @@ def _parse(text: str) -> Any:
     except RecursionError as error:
         raise ExpressionRefused("The expression is nested too deeply.") from error
     except Exception as error:
-        # A text that breaks the parser itself is no expression either.
-        raise ExpressionRefused(f"Not understood: {type(error).__name__}.") from error
+        # A text that breaks the parser itself is no expression either; it mostly ends too early.
+        raise ExpressionRefused("The expression is not understood; is its end there?") from error
 
 
 def _regular_expression(pattern: str, flags: Any) -> Any:

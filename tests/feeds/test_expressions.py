@@ -34,6 +34,7 @@ def test_a_filter_says_what_the_reference_says(text: str, name: str, result: str
         ("a" * 2_001, "An expression has 2000 characters at most.", 2_000),
         ("a" + " or a" * 20_000, "An expression has 2000 characters at most.", 2_000),
         ("(" * 1_500, "The expression is nested too deeply.", None),
+        ("/* status", "The expression is not understood; is its end there?", None),
         ("status ~> /(?=a)b/", "Regular expression: invalid perl operator: (?=", None),
         ('$eval("status")', "$eval hides what an expression does.", 5),
         ("($f := $eval; $f(status))", "$eval hides what an expression does.", 12),

@@ -87,7 +87,7 @@ def test_a_refusal_says_where_the_action_would_be_legal() -> None:
     never = TransitionNotAllowed(
         order_id="1-01", flow=Flow.CHAIN, status=Status.INVOICED, action=Action.START_HANDLING
     )
-    assert str(never).endswith("needs no status of this flow.")
+    assert str(never) == "Order 1-01 is in invoiced; its flow, chain, has no start-handling."
 
 
 @flows
