@@ -6,7 +6,6 @@ for a key that was recognized, once a minute and worker.
 """
 
 import threading
-from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -19,7 +18,14 @@ from django.http import HttpRequest, HttpResponse
 from oms.access.authenticating import Principal
 from oms.access.list_pollers import KnownPoller, note_list_poller
 from oms.api.limiting import add_headers, refuse_above
-from oms.api.polling import ListRequest, Pattern, classify, read_request
+from oms.api.polling import (
+    THRESHOLDS,
+    ListRequest,
+    Pattern,
+    RecentRequests,
+    classify,
+    read_request,
+)
 from oms.orders.ledger import last_position
 
 BUCKET: Final = "list"
@@ -34,7 +40,9 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _Watched:
-    requests: deque[ListRequest] = field(default_factory=lambda: deque(maxlen=REQUESTS_KEPT))
+    requests: RecentRequests = field(
+        default_factory=lambda: RecentRequests(REQUESTS_KEPT, 2 * THRESHOLDS.span)
+    )
     known: KnownPoller | None = None
     noted_at: datetime | None = None
     not_noted: int = 0
@@ -58,8 +66,7 @@ def watch_list(
         if len(_watched) >= KEYS_WATCHED and principal.key_id not in _watched:
             _watched.clear()
         watched = _watched.setdefault(principal.key_id, _Watched())
-        watched.requests.append(asked)
-        pattern = classify(watched.requests)
+        pattern = classify(watched.requests.and_then(asked))
         if pattern is None and not principal.polls_list:
             return None
         watched.not_noted += 1

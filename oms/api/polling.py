@@ -66,6 +66,43 @@ class ListRequest:
         return ", ".join(sorted(name for name, _ in self.filters)) or "none"
 
 
+class RecentRequests:
+    """
+    The last requests of one key, oldest first: all while they come seldom, a sample while often.
+
+    What comes many times a second, or walks a hundred pages at a time, would otherwise fill the
+    memory within a moment and show no habit.
+    """
+
+    def __init__(self, kept: int, span: timedelta) -> None:
+        self._requests: list[ListRequest] = []
+        self._kept = kept
+        self._span = span
+        self._every = 1
+        self._passed = 0
+
+    def and_then(self, request: ListRequest) -> list[ListRequest]:
+        """This function will return what is remembered with a request after it, and remember it."""
+        known = [*self._requests, request]
+        self._passed += 1
+        if self._passed >= self._every:
+            self._passed = 0
+            self._requests.append(request)
+        if len(self._requests) > self._kept:
+            self._make_room()
+        return known
+
+    def _make_room(self) -> None:
+        covered = self._requests[-1].at - self._requests[0].at
+        if covered < self._span:
+            del self._requests[1::2]
+            self._every *= 2
+            return
+        del self._requests[0]
+        if self._every > 1 and covered > 4 * self._span:
+            self._every //= 2
+
+
 def classify(
     requests: Sequence[ListRequest], thresholds: Thresholds = THRESHOLDS
 ) -> Pattern | None:

@@ -139,6 +139,40 @@ def test_a_poller_is_shown_the_feed_and_where_to_begin() -> None:
     )
 
 
+def sweep(number: int) -> list[tuple[dict[str, str], float]]:
+    """Sixty pages within six seconds, once a minute."""
+    return [({"page": str(page)}, number * 60 + page / 10) for page in range(1, 61)]
+
+
+def ask_each_second(count: int) -> list[tuple[dict[str, str], float]]:
+    windows = [NOW + timedelta(seconds=second) for second in range(count)]
+    return [
+        (
+            {
+                "f_creationDate": f"creationDate:[{NOW:%Y-%m-%dT%H:%M:%SZ} TO {end:%Y-%m-%dT%H:%M:%SZ}]"
+            },
+            n,
+        )
+        for n, end in enumerate(windows)
+    ]
+
+
+@pytest.mark.parametrize(
+    "requests",
+    [
+        pytest.param(ask_each_second(180), id="each second"),
+        pytest.param([({}, n / 5) for n in range(900)], id="the same five times a second"),
+        pytest.param([one for n in range(6) for one in sweep(n)], id="long sweeps"),
+    ],
+)
+def test_who_asks_often_is_recognized_too(requests: list[tuple[dict[str, str], float]]) -> None:
+    principal = principal_of(Caller())
+    for query, second in requests:
+        request = RequestFactory().get("/api/oms/pvt/orders", query)
+        watch_list(request, principal, at=NOW + timedelta(seconds=second))
+    assert list_pollers().count() == 1
+
+
 def test_a_poller_is_written_down_with_its_owner_and_without_what_it_looked_for() -> None:
     caller = Caller()
     follow(principal_of(caller), range(12))
