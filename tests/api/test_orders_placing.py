@@ -204,6 +204,17 @@ def test_a_key_places_for_its_own_affiliates_only() -> None:
     assert place_over_http(caller, purchase(), "OWN").status_code == 200
 
 
+def test_a_key_of_certain_sellers_places_nothing_for_others() -> None:
+    caller = Caller([Scope.PLACE_ORDERS], seller_ids=["7", "8"])
+    error = refusal(place_over_http(caller, purchase()), 400, "invalid")
+    assert error["details"] == [
+        {"field": "[0].items", "message": "Not a seller of this key.", "allowed": ["7", "8"]}
+    ]
+    assert not Order.objects.exists()
+    own = Caller([Scope.PLACE_ORDERS], seller_ids=["1"])
+    assert place_over_http(own, purchase()).status_code == 200
+
+
 def test_other_keys_do_not_place() -> None:
     others = set(Scope) - {Scope.PLACE_ORDERS, Scope.ORDERS_FULL_ACCESS}
     refusal(place_over_http(Caller(others), purchase()), 403, "forbidden")

@@ -6,7 +6,7 @@ transaction. Placing it again with the same content answers the same orders; wit
 it is a conflict. Nothing outside is called here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -58,18 +58,25 @@ class PlacedPurchase:
 
 
 def place_orders(
-    body: object, *, affiliate_id: str, sales_channel: str, actor: str
+    body: object,
+    *,
+    affiliate_id: str,
+    sales_channel: str,
+    actor: str,
+    seller_ids: Collection[str] | None = None,
 ) -> list[PlacedPurchase]:
     """
     This function will place a batch of purchases of one affiliate, each all or nothing.
 
-    `body` is the contract's: a list of purchases, or one. Returns one result per purchase in
-    order. Raises InvalidInput for an unknown affiliate or a body that is no batch.
+    `body` is the contract's: a list of purchases, or one. Where `seller_ids` are given, a purchase
+    from another seller is refused. Returns one result per purchase in order. Raises InvalidInput
+    for an unknown affiliate or a body that is no batch.
     """
     flow, now = _flow_and_time(affiliate_id)
-    purchases = read_placement(
+    read = read_placement(
         body, affiliate_id=affiliate_id, sales_channel=sales_channel, flow=flow, now=now
     )
+    purchases = [_within(purchase, seller_ids) for purchase in read]
     valid = [purchase for purchase in purchases if not purchase.errors]
     placed = _place_batch(valid, affiliate_id=affiliate_id, actor=actor)
     return [
@@ -83,6 +90,13 @@ def place_orders(
         )
         for purchase in purchases
     ]
+
+
+def _within(purchase: PurchaseResult, seller_ids: Collection[str] | None) -> PurchaseResult:
+    if seller_ids is None or all(draft.seller_id in seller_ids for draft in purchase.drafts):
+        return purchase
+    error = FieldError("items", "Not a seller of this key.", tuple(sorted(seller_ids)))
+    return replace(purchase, drafts=(), errors=(*purchase.errors, error))
 
 
 def _flow_and_time(affiliate_id: str) -> tuple[Flow, datetime]:

@@ -36,6 +36,7 @@ class PlaceOrdersView(APIView):
             affiliate_id=_affiliate_of(request, principal),
             sales_channel=_sales_channel_of(request),
             actor=principal.actor,
+            seller_ids=principal.seller_ids,
         )
         results = [_result(purchase) for purchase in placed]
         if any(purchase.is_accepted for purchase in placed):
