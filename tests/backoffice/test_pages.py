@@ -32,8 +32,9 @@ def test_every_registered_page_has_the_theme() -> None:
         assert isinstance(page, ModelAdmin), model
 
 
-def test_who_types_the_bare_address_comes_to_the_back_office(login: Login) -> None:
-    answer = login("root").get("/")
+@pytest.mark.parametrize("typed", ["/", "/admin"])
+def test_who_types_the_bare_address_comes_to_the_back_office(login: Login, typed: str) -> None:
+    answer = login("root").get(typed)
     assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
 
 

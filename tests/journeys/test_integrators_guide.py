@@ -105,7 +105,7 @@ def test_python_reads_and_commits_its_first_event(
     command = [sys.executable, "-c", snippet(FIRST, "python")]
     said = said_after_an_order(command, environment, tmp_path).splitlines()
     assert said[-1] == "{'committed': 1, 'alreadyCommitted': 0, 'notCommitted': 0}"
-    assert said[-2].endswith("start-handling -> handling 1000")
+    assert said[-2].endswith("approve-payment -> payment-approved 1000")
 
 
 def kept(folder: Path) -> dict[str, int]:
